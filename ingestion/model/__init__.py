@@ -1,0 +1,1 @@
+"""The service's vocabulary: pydantic models and pure rules, no I/O."""

@@ -23,12 +23,17 @@ class TargetTable:
 
 @dataclass(frozen=True)
 class TargetState:
-    """What the warehouse knows before a load. `schema` is None when the table does not exist."""
+    """What the warehouse knows before a load. `schema` is None when the table does not exist.
+
+    Without the table there is no cursor and no loaded object either: dropping a table means reading all
+    of it again. `last_execution_id` is the pipeline's latest load into the table.
+    """
 
     schema: TableSchema | None
     row_count: int
     cursor: Cursor | None
     loaded_objects: frozenset[ObjectVersion]
+    last_execution_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,12 @@ class LoadRequest:
 class PublishRequest:
     """How the staged rows become visible.
 
-    `key` is for MERGE. `window` is the cursor the extraction started from: an append skips staged rows
-    that the target already has at or above it. `cursor` and `objects` become the new state, unless
-    they are None or empty (backfills).
+    `key` is for MERGE; of several staged rows with one key the one with the greatest `latest_by` wins.
+    `skip_present`: an append skips staged rows that the target already has, as often as it has them;
+    `window` narrows the comparison to rows at or above it, or without a value in its column.
+    `cursor` and `objects` become the new state, unless they are None or empty (backfills);
+    `cursor_before` has to be the stored cursor then. More quarantined rows than `bad_record_limit`
+    stop the publish. Column names are those of the target, except in the cursors.
     """
 
     execution_id: str
@@ -58,13 +66,16 @@ class PublishRequest:
     schema: TableSchema
     disposition: WriteDisposition
     key: tuple[str, ...] = ()
+    latest_by: str | None = None
+    skip_present: bool = False
     window: Cursor | None = None
     cursor: Cursor | None = None
+    cursor_before: Cursor | None = None
     objects: Sequence[ObjectVersion] = ()
     extracted: int = 0
-    rejected: int = 0
     filtered: int = 0
     deduplicated: int = 0
+    bad_record_limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,7 @@ class PublishResult:
 
 class Warehouse(Protocol):
     """One warehouse. All methods are blocking, open what they need and close it again, and raise
-    TargetFailed, TargetBusy or SchemaMismatch."""
+    TargetFailed, TargetBusy, SchemaMismatch or TooManyBadRecords."""
 
     def state(self, pipeline_id: str, target: TargetTable) -> TargetState:
         """The target as it is now."""

@@ -1,0 +1,184 @@
+"""SQL text for DuckDB: quoting, and the proof that a client's expression is nothing but an expression.
+
+Expressions are judged by DuckDB's own parser, the one that will run them: no other parser can be
+tricked into seeing something else.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+_WRONG_CLASSES: Mapping[str, str] = {
+    "SUBQUERY": "a subquery is not allowed",
+    "WINDOW": "a window function is not allowed",
+    "STAR": "* is not allowed, name the columns",
+    "PARAMETER": "a parameter placeholder is not allowed",
+    "POSITIONAL_REFERENCE": "a column by position is not allowed",
+    "DEFAULT": "DEFAULT is not allowed",
+}
+# They read the server's settings instead of the row.
+_REFUSED_FUNCTIONS = frozenset({"current_setting", "getvariable", "getenv"})
+
+
+def quote(name: str) -> str:
+    """`name` as an SQL identifier, whatever it contains."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """`text` as an SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def column_list(names: Iterable[str], prefix: str = "") -> str:
+    """Quoted names joined by commas, each behind `prefix` (such as `s.`)."""
+    return ", ".join(prefix + quote(name) for name in names)
+
+
+def parquet_relation(files: Sequence[Path]) -> str:
+    """The rows of Parquet files of one schema, in order, whatever characters the paths contain."""
+    paths = ", ".join(literal(_escape_glob(str(path))) for path in files)
+    # A folder named a=1 above the files must not become a column.
+    return f"read_parquet([{paths}], hive_partitioning = false)"
+
+
+def _escape_glob(path: str) -> str:
+    return "".join(f"[{char}]" if char in "[*?" else char for char in path)
+
+
+def expression_problem(text: str) -> str | None:
+    """Why `text` cannot be used as one expression over a row, with the position; None when it can.
+
+    Refused: several expressions or statements, aliases, subqueries, windows, aggregates, functions that
+    do not exist, read files or settings, or answer differently at every call.
+    """
+    prefix = "SELECT "
+    node = _parse(prefix + text)
+    if isinstance(node, str):
+        return _positioned(node, len(prefix), text)
+    problem = _shape_problem(node, modifiers=0) or _alias_problem(node)
+    if problem is None and isinstance(_parse(f"SELECT (\n{text}\n)"), str):
+        problem = "exactly one expression is needed, without a semicolon"
+    return problem or _content_problem(node["select_list"], len(prefix))
+
+
+def ordering_problem(text: str) -> str | None:
+    """Why `text` cannot be used after ORDER BY; None when it can."""
+    prefix = "SELECT 1 ORDER BY "
+    node = _parse(prefix + text)
+    if isinstance(node, str):
+        return _positioned(node, len(prefix), text)
+    problem = _shape_problem(node, modifiers=1)
+    if problem is None and isinstance(_parse(f"SELECT row_number() OVER (ORDER BY {text}\n, x)"), str):
+        problem = "a list of expressions with ASC or DESC is needed, without a semicolon"
+    return problem or _content_problem(node["modifiers"], len(prefix))
+
+
+def _parse(statement: str) -> dict[str, Any] | str:
+    """DuckDB's tree of one SELECT, or its error as `position|message`."""
+    try:
+        with duckdb.connect() as connection:
+            row = connection.execute("SELECT json_serialize_sql(?)", [statement]).fetchone()
+    except duckdb.Error as error:
+        return f"|{error}"
+    try:
+        answer = json.loads(row[0]) if row else {"error": True, "error_message": "no answer"}
+    except RecursionError:
+        return "|the expression is nested too deeply"
+    if answer["error"]:
+        return f"{answer.get('position', '')}|{answer['error_message']}"
+    if len(answer["statements"]) != 1:
+        return "|exactly one expression is needed, without a semicolon"
+    node: dict[str, Any] = answer["statements"][0]["node"]
+    return node
+
+
+def _positioned(error: str, offset: int, text: str) -> str:
+    position, _, message = error.partition("|")
+    if "Only SELECT statements" in message:
+        return "exactly one expression is needed, without a semicolon"
+    if not position.isdigit():
+        return message
+    return f"{message} (position {min(max(int(position) - offset, 0), len(text)) + 1})"
+
+
+def _shape_problem(node: Mapping[str, Any], modifiers: int) -> str | None:
+    clauses = ("where_clause", "group_expressions", "group_sets", "having", "sample", "qualify")
+    is_bare = (
+        node.get("type") == "SELECT_NODE"
+        and node["from_table"]["type"] == "EMPTY"
+        and len(node["modifiers"]) == modifiers
+        and all(modifier["type"] == "ORDER_MODIFIER" for modifier in node["modifiers"])
+        and not any(node.get(clause) for clause in clauses)
+        and not node["cte_map"]["map"]
+    )
+    if not is_bare:
+        return "only an expression is allowed, no clauses such as FROM, WHERE or UNION"
+    if len(node["select_list"]) != 1:
+        return f"exactly one expression is needed, not {len(node['select_list'])}"
+    return None
+
+
+def _alias_problem(node: Mapping[str, Any]) -> str | None:
+    alias = node["select_list"][0]["alias"]
+    return f"an alias ({alias!r}) is not allowed" if alias else None
+
+
+def _content_problem(tree: Any, offset: int) -> str | None:
+    for part in _parts(tree):
+        problem = _WRONG_CLASSES.get(part["class"])
+        if problem is None and part["class"] == "FUNCTION":
+            problem = _function_problem(part["function_name"])
+        if problem is not None:
+            position = part.get("query_location", 0) - offset + 1
+            return f"{problem} (position {position})" if 0 < position < 1_000_000 else problem
+    return None
+
+
+def _parts(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every expression in the tree. Not recursive: the tree is as deep as a client wrote it."""
+    waiting = [tree]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting.extend(reversed(item))
+        elif isinstance(item, dict):
+            if isinstance(item.get("class"), str):
+                yield item
+            waiting.extend(item.values())
+
+
+def _function_problem(name: str) -> str | None:
+    kinds = _functions().get(name.lower())
+    if name.lower() in _REFUSED_FUNCTIONS:
+        return f"the function {name} is not allowed"
+    if kinds is None:
+        return f"there is no function {name}"
+    if "row" in kinds:
+        return None
+    if "volatile" in kinds:
+        return f"the function {name} is not allowed: it answers differently at every call"
+    return f"the function {name} is not allowed: it does not work on single rows"
+
+
+@functools.cache
+def _functions() -> Mapping[str, frozenset[str]]:
+    """DuckDB's functions and how they may be used: `row`, `volatile` or `other`."""
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            "SELECT lower(function_name), CASE WHEN function_type NOT IN ('scalar', 'macro') THEN 'other' "
+            "WHEN stability = 'VOLATILE' THEN 'volatile' ELSE 'row' END FROM duckdb_functions()"
+        ).fetchall()
+    found: dict[str, set[str]] = {}
+    for name, kind in rows:
+        found.setdefault(name, set()).add(kind)
+    return {
+        name: frozenset(kinds - {"row"} if "volatile" in kinds else kinds - {"other"} or kinds)
+        for name, kinds in found.items()
+    }

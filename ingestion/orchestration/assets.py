@@ -1,0 +1,91 @@
+"""Target tables as external assets, with lineage from their sources and the quality checks of their pipelines."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from ingestion.model.pipeline import Pipeline
+from ingestion.model.source import Source
+from ingestion.orchestration import events, tags
+from ingestion.store import PipelineRow
+
+_KINDS = {"GCS": "gcs", "CLOUD_SQL": "postgres", "BIGQUERY": "bigquery"}
+
+
+def source_asset_key(source_key: str) -> dg.AssetKey:
+    """The asset that stands for all that a source holds."""
+    return dg.AssetKey(["sources", source_key])
+
+
+def asset_graph_definitions(
+    rows: Iterable[PipelineRow], source_keys: Mapping[str, str]
+) -> tuple[Sequence[dg.AssetsDefinition], Sequence[dg.AssetChecksDefinition]]:
+    """Assets of all targets and sources, and the checks on the targets.
+
+    Several pipelines may load one table: it is one asset that depends on all their sources.
+    """
+    rows = list(rows)
+    targets: dict[dg.AssetKey, list[PipelineRow]] = {}
+    sources: dict[str, Source] = {}
+    for row in rows:
+        targets.setdefault(events.asset_key(row.pipeline), []).append(row)
+        sources[row.source.source_id] = row.source
+    specs = [
+        *(_source_spec(source, source_keys[source_id]) for source_id, source in sources.items()),
+        *(_target_spec(key, loads, source_keys) for key, loads in targets.items()),
+    ]
+    checks = [_checks(key, specs_of) for key, loads in targets.items() if (specs_of := _check_specs(key, loads))]
+    return [dg.AssetsDefinition(specs=[spec]) for spec in specs], checks
+
+
+def _source_spec(source: Source, key: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        source_asset_key(key),
+        description=source.description or source.name,
+        group_name="sources",
+        kinds={_KINDS.get(source.source_type.value, source.source_type.value.lower())},
+        metadata={"source_id": source.source_id, "name": source.name, "source_type": source.source_type.value},
+        tags={tags.SOURCE_ID: source.source_id},
+    )
+
+
+def _target_spec(key: dg.AssetKey, loads: Sequence[PipelineRow], source_keys: Mapping[str, str]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key,
+        deps=sorted({source_asset_key(source_keys[row.source.source_id]) for row in loads}),
+        description="\n\n".join(row.pipeline.description or row.pipeline.pipeline_name for row in loads),
+        group_name=loads[0].pipeline.target_dataset,
+        kinds={"duckdb", "table"},
+        metadata={"jobs": [row.pipeline.dag_id for row in loads]},
+    )
+
+
+def _check_specs(key: dg.AssetKey, loads: Sequence[PipelineRow]) -> list[dg.AssetCheckSpec]:
+    found: dict[str, dg.AssetCheckSpec] = {}
+    for check in _declared(row.pipeline for row in loads):
+        name = events.check_name(check.title)
+        found.setdefault(
+            name,
+            dg.AssetCheckSpec(
+                name=name,
+                asset=key,
+                description=f"{check.check}, severity {check.severity.value}; run by the pipeline before it publishes.",
+            ),
+        )
+    return list(found.values())
+
+
+def _declared(pipelines: Iterable[Pipeline]) -> Iterator[Any]:
+    for pipeline in pipelines:
+        quality = pipeline.settings().quality_params
+        yield from quality.checks if quality else ()
+
+
+def _checks(key: dg.AssetKey, specs: Sequence[dg.AssetCheckSpec]) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(name="checks_of_" + "__".join(key.path), specs=specs)
+    def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        raise dg.Failure("Checks run as a part of their pipeline; run its job instead.", allow_retries=False)
+        yield
+
+    return checks

@@ -1,0 +1,222 @@
+"""The body of each op: one task of an execution, with every step of its way kept in the store."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from ingestion import clock
+from ingestion.errors import (
+    Cancelled,
+    ConnectionFailed,
+    IngestionError,
+    QualityFailed,
+    SourceAuthenticationFailed,
+    SourcePermissionDenied,
+    TimedOut,
+    TlsFailed,
+    UnexpectedFailure,
+)
+from ingestion.model.execution import ErrorDetails, Execution, task_ids_for
+from ingestion.model.pipeline import Pipeline
+from ingestion.model.source import Source, SourceStatus
+from ingestion.orchestration import events
+from ingestion.orchestration.acceptance import NotOurs, accepted_execution
+from ingestion.orchestration.outcome import execution_metrics, settle_published
+from ingestion.orchestration.services import Services, services
+from ingestion.steps import (
+    StepContext,
+    StepOutcome,
+    adopt_staging,
+    discard_staging,
+    extract,
+    load,
+    publish,
+    transform,
+    validate,
+)
+from ingestion.store import CancelOutcome
+
+PROGRESS_SECONDS = 0.5
+"""Least time between two progress writes of a task."""
+
+TERMINATED = "Execution cancelled: its run was terminated"
+
+_UNREACHABLE = (ConnectionFailed, SourceAuthenticationFailed, SourcePermissionDenied, TimedOut, TlsFailed)
+_VALIDATE = 3
+
+
+def run_task(context: dg.OpExecutionContext, index: int) -> None:
+    """Do task `index` of the run's execution. Raises dg.Failure, or Dagster's interrupt for a cancelled one."""
+    here = services()
+    try:
+        accepted = accepted_execution(here.store, context.run)
+    except NotOurs as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    except IngestionError as error:
+        raise events.failure(error) from error
+    task = _Task(context, here, accepted.execution, index)
+    with task.recorded():
+        if accepted.is_first_task:
+            task.take_over()
+        task.perform()
+
+
+class _Task:
+    """One task of a running execution."""
+
+    def __init__(self, context: dg.OpExecutionContext, here: Services, execution: Execution, index: int) -> None:
+        self._context = context
+        self._here = here
+        self._execution = execution
+        self._index = index
+        self._task_id = task_ids_for(execution.source_type)[index]
+        self._executions = here.store.executions
+        self._last_progress = time.monotonic()
+
+    def take_over(self) -> None:
+        """Go on from the staging of the execution that this one retries, where that is whole.
+
+        A run of the remaining steps only (re-execution from failure in Dagster's UI) cannot do without it.
+        """
+        before = self._execution.retry_of_execution_id
+        adopted = before is not None and adopt_staging(self._step_context(), before)
+        if adopted:
+            self._context.log.info(f"staged files of execution {before} are whole and are used again")
+        elif self._index > 0:
+            raise UnexpectedFailure(
+                "The earlier execution's staged files cannot be used again: run all steps, not only the remaining ones"
+            )
+        for task_id in task_ids_for(self._execution.source_type)[: self._index]:
+            self._executions.skip_task(self._execution.execution_id, task_id)
+
+    def perform(self) -> None:
+        """Run the step between the task's start and end in the store."""
+        self._executions.start_task(self._execution.execution_id, self._task_id, {})
+        if self._index == _VALIDATE:
+            self._validate_and_publish()
+        else:
+            self._finish(self._run_step((extract, transform, load)[self._index]))
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """However the task ends, the execution ends truly in the store and visibly in Dagster."""
+        try:
+            yield
+        except Cancelled as error:
+            # The store said so: the execution has ended, there is nothing to write.
+            self._context.log.warning(error.message)
+            self._discard()
+            raise DagsterExecutionInterruptedError from error
+        except IngestionError as error:
+            self._fail(error, error)
+        except Exception as error:
+            self._context.log.exception("an error that no step expects")
+            self._fail(UnexpectedFailure(f"{type(error).__name__}: {_first_line(error)}"), error)
+        except BaseException:
+            # SIGTERM arrives as DagsterExecutionInterruptedError, SIGINT as KeyboardInterrupt.
+            self._interrupted()
+            raise
+
+    def _run_step(self, step: Callable[[StepContext], StepOutcome]) -> StepOutcome:
+        source = self._source()
+        try:
+            outcome = step(self._step_context())
+        except _UNREACHABLE:
+            if self._index == 0:
+                self._here.store.sources.set_status(source.source_id, SourceStatus.ERROR)
+            raise
+        if self._index == 0 and not outcome.skipped:
+            self._here.store.sources.set_status(source.source_id, SourceStatus.CONNECTED)
+        return outcome
+
+    def _finish(self, outcome: StepOutcome) -> None:
+        self._context.log.info(f"{self._task_id}: {_one_line(outcome.metrics)}")
+        if outcome.skipped:
+            self._executions.skip_task(self._execution.execution_id, self._task_id, outcome.metrics)
+        else:
+            self._executions.finish_task(
+                self._execution.execution_id, self._task_id, outcome.metrics, outcome.params or None
+            )
+
+    def _validate_and_publish(self) -> None:
+        step_context = self._step_context()
+        pipeline = step_context.pipeline
+        try:
+            outcome = validate(step_context)
+        except QualityFailed as error:
+            self._tell(events.check_evaluations(pipeline, error.facts.get("results", ())))
+            raise
+        self._tell(events.check_evaluations(pipeline, outcome.checks))
+        if not self._executions.claim_publish(self._execution.execution_id):
+            raise Cancelled("Execution cancelled before it could publish", execution_id=self._execution.execution_id)
+        result = publish(step_context)
+        self._finish(outcome)
+        tasks = self._executions.all_tasks(self._execution.execution_id)
+        metrics = execution_metrics(self._execution, tasks, result, clock.now())
+        self._executions.succeed(self._execution.execution_id, result.loaded, metrics)
+        self._tell([events.materialization(pipeline, self._execution, result, metrics, tasks)])
+        self._discard()
+
+    def _tell(self, told: Iterator[Any] | Sequence[Any] | Any) -> None:
+        for event in told:
+            self._context.log_event(event)
+
+    def _fail(self, error: IngestionError, cause: Exception) -> NoReturn:
+        details = ErrorDetails(error_code=error.code, error_message=error.message, task_id=self._task_id)
+        if not settle_published(self._here.store, self._here.warehouse, self._current()):
+            self._executions.fail(self._execution.execution_id, details)
+        raise events.failure(error) from cause
+
+    def _interrupted(self) -> None:
+        outcome = self._executions.cancel(self._execution.execution_id, TERMINATED)
+        if outcome is CancelOutcome.TOO_LATE:
+            # Interrupted while it published: the warehouse knows whether that came through.
+            if not settle_published(self._here.store, self._here.warehouse, self._current()):
+                details = ErrorDetails(error_code=Cancelled.code, error_message=TERMINATED, task_id=self._task_id)
+                self._executions.fail(self._execution.execution_id, details)
+        self._discard()
+
+    def _discard(self) -> None:
+        discard_staging(self._here.settings, self._execution.execution_id)
+
+    def _step_context(self) -> StepContext:
+        source = self._source()
+        return StepContext(
+            execution=self._execution,
+            pipeline=self._pipeline(),
+            source=source,
+            settings=self._here.settings,
+            connector=self._here.connector(source),
+            warehouse=self._here.warehouse,
+            progress=self._progress,
+        )
+
+    def _pipeline(self) -> Pipeline:
+        # The revision that was accepted, whatever the pipeline has become since.
+        return self._here.store.pipelines.revision(self._execution.pipeline_id, self._execution.pipeline_revision)
+
+    def _source(self) -> Source:
+        return self._here.store.sources.get(self._pipeline().source_id)
+
+    def _current(self) -> Execution:
+        return self._executions.get(self._execution.execution_id)
+
+    def _progress(self, metrics: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        if now - self._last_progress < PROGRESS_SECONDS:
+            return
+        self._last_progress = now
+        # Raises Cancelled when the execution does not run any more.
+        self._executions.progress_task(self._execution.execution_id, self._task_id, metrics)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no message"])[0][:500]
+
+
+def _one_line(metrics: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in metrics.items()) or "nothing to do"

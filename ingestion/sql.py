@@ -1,4 +1,4 @@
-"""SQL text for DuckDB: quoting, and the proof that a client's expression is nothing but an expression.
+"""SQL text for DuckDB: lists and relations, and the proof that a client's expression is nothing but an expression.
 
 Expressions are judged by DuckDB's own parser, the one that will run them: no other parser can be
 tricked into seeing something else.
@@ -14,6 +14,8 @@ from typing import Any
 
 import duckdb
 
+from ingestion.formats.types import literal, quoted
+
 _WRONG_CLASSES: Mapping[str, str] = {
     "SUBQUERY": "a subquery is not allowed",
     "WINDOW": "a window function is not allowed",
@@ -26,19 +28,9 @@ _WRONG_CLASSES: Mapping[str, str] = {
 _REFUSED_FUNCTIONS = frozenset({"current_setting", "getvariable", "getenv"})
 
 
-def quote(name: str) -> str:
-    """`name` as an SQL identifier, whatever it contains."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """`text` as an SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def column_list(names: Iterable[str], prefix: str = "") -> str:
     """Quoted names joined by commas, each behind `prefix` (such as `s.`)."""
-    return ", ".join(prefix + quote(name) for name in names)
+    return ", ".join(prefix + quoted(name) for name in names)
 
 
 def parquet_relation(files: Sequence[Path]) -> str:
@@ -88,7 +80,7 @@ def _parse(statement: str) -> dict[str, Any] | str:
     except duckdb.Error as error:
         return f"|{error}"
     try:
-        answer = json.loads(row[0]) if row else {"error": True, "error_message": "no answer"}
+        answer: dict[str, Any] = json.loads(row[0]) if row else {"error": True, "error_message": "no answer"}
     except RecursionError:
         return "|the expression is nested too deeply"
     if answer["error"]:

@@ -1,0 +1,29 @@
+"""Warehouses behind one protocol: stage rows beside the target, audit them, publish them at once."""
+
+from __future__ import annotations
+
+from ingestion.settings import Settings
+from ingestion.warehouses.base import (
+    LoadRequest,
+    PublishRequest,
+    PublishResult,
+    TargetState,
+    TargetTable,
+    Warehouse,
+)
+from ingestion.warehouses.duckdb import DuckDBWarehouse
+
+__all__ = [
+    "LoadRequest",
+    "PublishRequest",
+    "PublishResult",
+    "TargetState",
+    "TargetTable",
+    "Warehouse",
+    "open_warehouse",
+]
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """The warehouse this deployment loads into. Opens nothing yet."""
+    return DuckDBWarehouse(settings.warehouse_dir)

@@ -1,0 +1,266 @@
+"""The publish transaction of a DuckDB dataset: rows, quarantine, cursor, files and load record at once.
+
+Everything is counted inside the transaction and has to add up before the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from ingestion import clock
+from ingestion.errors import TargetFailed, TooManyBadRecords
+from ingestion.formats.types import duckdb_type, quoted
+from ingestion.model.pipeline import WriteDisposition
+from ingestion.model.schema import TableSchema
+from ingestion.sources.base import REJECT_COLUMNS
+from ingestion.sql import column_list
+from ingestion.warehouses import bookkeeping, resolution, tables
+from ingestion.warehouses.base import PublishRequest, PublishResult
+
+_EXPLANATIONS: Mapping[str, str] = {
+    resolution.NULL_KEY: "a value in every column of the key",
+    resolution.AMBIGUOUS_KEY: "one latest row per key",
+}
+
+
+def publish(connection: duckdb.DuckDBPyConnection, request: PublishRequest) -> PublishResult:
+    """Publish in one transaction, or answer what the execution has already published."""
+    connection.begin()
+    try:
+        bookkeeping.prepare(connection)
+        earlier = bookkeeping.load_record(connection, request.execution_id)
+        if earlier is not None:
+            connection.rollback()
+            return earlier
+        result = _Publication(connection, request).write()
+        commit(connection)
+    except BaseException:
+        _undo(connection)
+        raise
+    return result
+
+
+def commit(connection: duckdb.DuckDBPyConnection) -> None:
+    """The one instant at which a load becomes visible."""
+    connection.commit()
+
+
+def _undo(connection: duckdb.DuckDBPyConnection) -> None:
+    try:
+        connection.rollback()
+    except duckdb.TransactionException:
+        return  # Nothing is open any more: a failed commit has rolled back itself.
+
+
+@dataclass
+class _Publication:
+    """One publish while its transaction is open."""
+
+    connection: duckdb.DuckDBPyConnection
+    request: PublishRequest
+
+    def __post_init__(self) -> None:
+        request = self.request
+        self.target = tables.target_name(request.target)
+        self.staging = tables.staging_name(request.execution_id, request.target)
+        self.rejects = tables.rejects_name(request.execution_id, request.target)
+        self.has_target = tables.exists(self.connection, "main", request.target.table)
+        self.rows_before = tables.count(self.connection, self.target) if self.has_target else 0
+
+    def write(self) -> PublishResult:
+        """Everything between BEGIN and COMMIT."""
+        request = self.request
+        self._check_beginning()
+        staged = tables.count(self.connection, self.staging)
+        self._judge()
+        deduplicated = request.deduplicated + self._verdicts(resolution.DEDUPLICATED)
+        quarantined = self._quarantine()
+        self._check_bad_records(quarantined)
+        loaded = self._write_rows(staged)
+        result = PublishResult(
+            loaded=loaded,
+            quarantined=quarantined,
+            deduplicated=deduplicated,
+            filtered=request.filtered,
+            extracted=request.extracted,
+            target_rows=tables.count(self.connection, self.target) if self.has_target else 0,
+            details=self._details(staged),
+        )
+        self._check_sum(result)
+        self._record(result)
+        self.connection.execute(f"DROP TABLE {self.staging}")
+        self.connection.execute(f"DROP TABLE {self.rejects}")
+        return result
+
+    def _check_beginning(self) -> None:
+        request = self.request
+        names = (f"{request.target.table}__{request.execution_id}{end}" for end in ("", "__rejects"))
+        if not all(tables.exists(self.connection, "_staging", name) for name in names):
+            raise TargetFailed(f"the execution {request.execution_id} has no staged rows for {self.target}")
+        if request.cursor is None or not self.has_target:
+            return
+        stored = bookkeeping.stored_cursor(self.connection, request.pipeline_id, request.target)
+        now = stored.value if stored and stored.key == request.cursor.key else None
+        then = request.cursor_before.value if request.cursor_before else None
+        if now != then:
+            raise TargetFailed(
+                f"the cursor {request.cursor.key} moved from {then} to {now} since the rows were extracted",
+                expected=then,
+                found=now,
+            )
+
+    # --- which rows ---
+
+    def _judge(self) -> None:
+        request = self.request
+        if request.disposition is WriteDisposition.MERGE:
+            resolution.judge_merge(self.connection, self.staging, request.schema, request.key, request.latest_by)
+        elif request.disposition is WriteDisposition.WRITE_APPEND and request.skip_present and self.has_target:
+            there = self._target_schema()
+            tables.new_columns(request.schema, there, request.target.table)  # Types before the comparison.
+            resolution.judge_append(self.connection, self.staging, request.schema, self.target, there, request.window)
+        else:
+            resolution.no_verdicts(self.connection)
+
+    def _verdicts(self, verdicts: tuple[str, ...]) -> int:
+        listed = resolution.verdict_list(verdicts)
+        return tables.count(self.connection, f"{resolution.VERDICTS} WHERE verdict IN ({listed})")
+
+    def _target_schema(self) -> TableSchema:
+        return tables.schema_of(self.connection, self.target)
+
+    # --- bad rows ---
+
+    def _quarantine(self) -> int:
+        unresolved = self._verdicts(resolution.QUARANTINED)
+        total = tables.count(self.connection, self.rejects) + unresolved
+        if total == 0:
+            return 0
+        bookkeeping.prepare_quarantine(self.connection, self.request.target)
+        into = (
+            f"INSERT INTO {bookkeeping.quarantine_table(self.request.target)} "
+            f"({column_list(REJECT_COLUMNS)}, execution_id, pipeline_id, quarantined_at, status)"
+        )
+        marks = [self.request.execution_id, self.request.pipeline_id, clock.now()]
+        written = tables.number(
+            self.connection,
+            f"{into} SELECT {column_list(REJECT_COLUMNS)}, ?, ?, ?, 'OPEN' FROM {self.rejects}",
+            marks,
+        )
+        if unresolved:
+            written += tables.number(self.connection, f"{into} {self._unresolved_rows()}", marks)
+        return written
+
+    def _unresolved_rows(self) -> str:
+        key = ", ".join(self.request.key).replace("'", "''")
+        expected = " ".join(f"WHEN '{verdict}' THEN '{text}'" for verdict, text in _EXPLANATIONS.items())
+        key_values = ", ".join(f"CAST(s.{quoted(name)} AS VARCHAR)" for name in self.request.key)
+        return (
+            f"SELECT NULL, 'row ' || (s.rowid + 1), 'publish', v.verdict, '{key}', CASE v.verdict {expected} END, "
+            f"concat_ws(', ', {key_values}), CAST(to_json(s) AS VARCHAR), ?, ?, ?, 'OPEN' "
+            f"FROM {self.staging} AS s JOIN {resolution.VERDICTS} AS v ON v.row = s.rowid "
+            f"WHERE v.verdict IN ({resolution.verdict_list(resolution.QUARANTINED)})"
+        )
+
+    def _check_bad_records(self, quarantined: int) -> None:
+        limit = self.request.bad_record_limit
+        if limit is not None and quarantined > limit:
+            raise TooManyBadRecords(
+                f"{quarantined} of {self.request.extracted} rows are bad, at most {limit} are allowed",
+                bad=quarantined,
+                allowed=limit,
+                extracted=self.request.extracted,
+            )
+
+    # --- good rows ---
+
+    def _write_rows(self, staged: int) -> int:
+        disposition = self.request.disposition
+        if disposition is WriteDisposition.WRITE_TRUNCATE:
+            return self._replace()
+        if self.has_target and staged == 0:
+            return 0
+        if not self.has_target:
+            if self.request.extracted == 0:
+                return 0
+            return self._replace()
+        if disposition is WriteDisposition.WRITE_EMPTY and self.rows_before > 0:
+            raise TargetFailed(
+                f"WRITE_EMPTY needs an empty table, {self.target} has {self.rows_before} rows", rows=self.rows_before
+            )
+        self._add_columns()
+        deleted = self._delete_matching() if disposition is WriteDisposition.MERGE else 0
+        loaded = self._insert()
+        self._check_rows(self.rows_before - deleted + loaded)
+        return loaded
+
+    def _replace(self) -> int:
+        """Write the target anew, whatever its schema was."""
+        if self.has_target:
+            self.connection.execute(f"DROP TABLE {self.target}")
+        columns = ", ".join(f"{quoted(field.name)} {duckdb_type(field)}" for field in self.request.schema.fields)
+        self.connection.execute(f"CREATE TABLE {self.target} ({columns})")
+        self.has_target = True
+        loaded = self._insert()
+        self._check_rows(loaded)
+        return loaded
+
+    def _add_columns(self) -> None:
+        schema = self.request.schema
+        for field in tables.new_columns(schema, self._target_schema(), self.request.target.table):
+            self.connection.execute(f"ALTER TABLE {self.target} ADD COLUMN {quoted(field.name)} {duckdb_type(field)}")
+
+    def _delete_matching(self) -> int:
+        same_key = " AND ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in self.request.key)
+        return tables.number(
+            self.connection,
+            f"DELETE FROM {self.target} AS t USING (SELECT {column_list(self.request.key)} "
+            f"FROM {self.staging} AS s WHERE {self._is_written()}) AS s WHERE {same_key}",
+        )
+
+    def _insert(self) -> int:
+        names = column_list(self.request.schema.names)
+        return tables.number(
+            self.connection,
+            f"INSERT INTO {self.target} ({names}) SELECT {names} FROM {self.staging} AS s "
+            f"WHERE {self._is_written()} ORDER BY s.rowid",
+        )
+
+    def _is_written(self) -> str:
+        return f"NOT EXISTS (SELECT 1 FROM {resolution.VERDICTS} AS v WHERE v.row = s.rowid)"
+
+    # --- proof ---
+
+    def _check_rows(self, expected: int) -> None:
+        found = tables.count(self.connection, self.target)
+        if found != expected:
+            raise TargetFailed(f"{self.target} has {found} rows after the load, {expected} were expected")
+
+    def _check_sum(self, result: PublishResult) -> None:
+        parts = result.loaded + result.quarantined + result.deduplicated + result.filtered
+        if parts != result.extracted:
+            raise TargetFailed(
+                f"the rows do not add up: {result.extracted} extracted, but {result.loaded} loaded, "
+                f"{result.quarantined} quarantined, {result.deduplicated} deduplicated and {result.filtered} filtered"
+            )
+
+    def _details(self, staged: int) -> Mapping[str, Any]:
+        return {
+            "staged": staged,
+            "rows_before": self.rows_before,
+            "key": list(self.request.key),
+            "objects": len(self.request.objects),
+        }
+
+    def _record(self, result: PublishResult) -> None:
+        request = self.request
+        bookkeeping.record_load(self.connection, request, result)
+        if request.cursor is not None:
+            bookkeeping.move_cursor(self.connection, request, request.cursor)
+        if request.disposition is WriteDisposition.WRITE_TRUNCATE:
+            bookkeeping.forget_objects(self.connection, request.target)
+        bookkeeping.record_objects(self.connection, request, request.objects)

@@ -1,0 +1,114 @@
+"""Which staged rows are to be written: one per key for a merge, none that is already there for an append."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+
+from ingestion.errors import SchemaMismatch
+from ingestion.formats.types import duckdb_type, quoted
+from ingestion.model.schema import TableSchema
+from ingestion.sources.base import Cursor
+from ingestion.sql import column_list
+
+VERDICTS = "temp.row_verdicts"
+"""Staged rows that are not simply written: `row` (rowid) and `verdict`. Rows not in it are written."""
+
+REPEATED = "REPEATED_KEY"
+PRESENT = "ALREADY_PRESENT"
+NULL_KEY = "NULL_KEY"
+AMBIGUOUS_KEY = "AMBIGUOUS_KEY"
+QUARANTINED = (NULL_KEY, AMBIGUOUS_KEY)
+DEDUPLICATED = (REPEATED, PRESENT)
+
+
+def no_verdicts(connection: duckdb.DuckDBPyConnection) -> None:
+    """Every staged row is written."""
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {_bare(VERDICTS)} (row BIGINT, verdict VARCHAR)")
+
+
+def judge_merge(
+    connection: duckdb.DuckDBPyConnection,
+    staging: str,
+    schema: TableSchema,
+    key: Sequence[str],
+    latest_by: str | None,
+) -> None:
+    """One staged row per key: the latest. Equal copies are repeats; latest rows that differ are ambiguous.
+
+    Only keys that are null or repeat are looked at closely: usually there are none.
+    """
+    missing = [name for name in key if schema.get(name) is None]
+    if missing or not key:
+        raise SchemaMismatch(f"the merge key {', '.join(missing) or '(none)'} is not among the columns", key=list(key))
+    keys = column_list(key, "s.")
+    is_null = " OR ".join(f"s.{quoted(name)} IS NULL" for name in key)
+    same_key = " AND ".join(f"s.{quoted(name)} = r.{quoted(name)}" for name in key)
+    order = f"s.{quoted(latest_by)} DESC NULLS LAST" if latest_by and schema.get(latest_by) else "true"
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE {_bare(VERDICTS)} AS
+        WITH repeated AS (
+            SELECT {column_list(key)} FROM {staging} GROUP BY ALL HAVING count(*) > 1
+        ), ranked AS (
+            SELECT s.rowid AS row, rank() OVER (PARTITION BY {keys} ORDER BY {order}) AS age,
+                   row_number() OVER (PARTITION BY {column_list(schema.names, "s.")} ORDER BY s.rowid) AS copy,
+                   {column_list(key, "s.")}
+            FROM {staging} AS s JOIN repeated AS r ON {same_key}
+        ), counted AS (
+            SELECT row, age, copy,
+                   count(*) FILTER (age = 1 AND copy = 1) OVER (PARTITION BY {column_list(key)}) AS latest
+            FROM ranked
+        )
+        SELECT row, CASE WHEN age = 1 AND latest > 1 THEN '{AMBIGUOUS_KEY}' ELSE '{REPEATED}' END AS verdict
+        FROM counted WHERE NOT (age = 1 AND copy = 1 AND latest = 1)
+        UNION ALL
+        SELECT s.rowid, '{NULL_KEY}' FROM {staging} AS s WHERE {is_null}"""
+    )
+
+
+def judge_append(
+    connection: duckdb.DuckDBPyConnection,
+    staging: str,
+    schema: TableSchema,
+    target: str,
+    target_schema: TableSchema,
+    window: Cursor | None,
+) -> None:
+    """Mark staged rows that the target has already, as many copies as it has (a multiset difference)."""
+    common = [name for name in schema.names if target_schema.get(name) is not None]
+    if not common:
+        no_verdicts(connection)
+        return
+    bound, parameters = _bound(schema, target_schema, window)
+    same = " AND ".join(f"s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)}" for name in common)
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE {_bare(VERDICTS)} AS
+        WITH present AS (
+            SELECT {column_list(common)}, count(*) AS copies FROM {target} WHERE {bound} GROUP BY ALL
+        ), numbered AS (
+            SELECT rowid AS row, {column_list(common)},
+                   row_number() OVER (PARTITION BY {column_list(common)} ORDER BY rowid) AS copy
+            FROM {staging}
+        )
+        SELECT s.row, '{PRESENT}' AS verdict FROM numbered AS s JOIN present AS t ON {same}
+        WHERE s.copy <= t.copies""",
+        parameters,
+    )
+
+
+def _bound(schema: TableSchema, target_schema: TableSchema, window: Cursor | None) -> tuple[str, list[str]]:
+    there = target_schema.get(window.key) if window else None
+    if window is None or there is None or schema.get(window.key) is None:
+        return "true", []
+    column = quoted(there.name)
+    return f"{column} >= CAST(? AS {duckdb_type(there)}) OR {column} IS NULL", [window.value]
+
+
+def verdict_list(verdicts: Sequence[str]) -> str:
+    """Verdicts as the inside of an SQL IN."""
+    return ", ".join(f"'{verdict}'" for verdict in verdicts)
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix("temp.")

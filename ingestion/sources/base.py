@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from ingestion.formats.staged import REJECT_COLUMNS as REJECT_COLUMNS
+from ingestion.formats.staged import StagedFile as StagedFile
 from ingestion.model.execution import ExecutionParams
 from ingestion.model.macros import Interval
 from ingestion.model.pipeline import ExtractionParams
@@ -76,16 +78,6 @@ class ExtractionRequest:
 
 
 @dataclass(frozen=True)
-class StagedFile:
-    """A Parquet file below the staging folder. `sha256` proves it whole when it is adopted by a retry."""
-
-    name: str
-    rows: int
-    size_bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
 class Extraction:
     """What was extracted. Rows read = rows in `files` + rows in `rejects`, exactly.
 
@@ -104,19 +96,6 @@ class Extraction:
     keys: tuple[str, ...] = ()
     cursor: Cursor | None = None
     task_params: Mapping[str, Any] = field(default_factory=dict)
-
-
-REJECT_COLUMNS: Mapping[str, str] = {
-    "object": "VARCHAR",
-    "position": "VARCHAR",
-    "stage": "VARCHAR",
-    "error_code": "VARCHAR",
-    "column_name": "VARCHAR",
-    "expected": "VARCHAR",
-    "got": "VARCHAR",
-    "raw_row": "VARCHAR",
-}
-"""Columns of a reject file and of the quarantine table: where the row came from and what is wrong with it."""
 
 
 class Connector(Protocol):

@@ -1,0 +1,248 @@
+"""Files of one pattern to staged Parquet: unpack, stage raw, tell types, write typed, reject what does not fit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from ingestion.errors import ParseFailed
+from ingestion.formats.casting import Formats
+from ingestion.formats.columns import Columns, Encoding, RawFile, Target
+from ingestion.formats.delimited import Cells, DelimitedFile, read_cells, write_rows
+from ingestion.formats.detection import kind_of, require_format
+from ingestion.formats.engine import engine, row_group_size
+from ingestion.formats.json_files import stage_json
+from ingestion.formats.parquet_files import stage_parquet
+from ingestion.formats.rejects import RejectFile
+from ingestion.formats.staged import StagedFile, staged_file
+from ingestion.formats.typed import Reading, collect_misfits, learn, places_of, write_typed
+from ingestion.formats.unpacking import ByteStream, compression_of, decompressed
+from ingestion.model.pipeline import FileExtraction, FileFormat
+from ingestion.model.schema import FieldMode, FieldType, TableSchema
+
+Progress = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """An object on this machine, as it is stored at its source. `fetch` brings it to a path that it is given."""
+
+    name: str
+    size_bytes: int
+    fetch: Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class FileReading:
+    """What came out of the files: rows read = `rows` = rows in `files` + `rejected`."""
+
+    schema: TableSchema
+    files: Sequence[StagedFile]
+    rejects: Sequence[StagedFile]
+    rows: int
+    rejected: int
+    bytes_read: int
+
+
+def read_files(
+    files: Iterable[LocalFile],
+    params: FileExtraction,
+    folder: Path,
+    known: TableSchema | None = None,
+    batch_size: int | None = None,
+    progress: Progress = lambda metrics: None,
+) -> FileReading:
+    """Read all `files` into `folder`. On an error, or when `progress` raises, nothing is promised about the folder."""
+    scratch = folder / "scratch"
+    scratch.mkdir(parents=True)
+    rejects = RejectFile(folder / "rejects-00000.parquet")
+    try:
+        with engine(scratch) as connection:
+            job = _Job(connection, params, scratch, rejects, known, progress)
+            for file in files:
+                job.stage(file)
+            schema, data = job.finish(folder, row_group_size(batch_size))
+            return FileReading(
+                schema=schema,
+                files=data,
+                rejects=rejects.close(),
+                rows=sum(file.rows for file in data) + rejects.count,
+                rejected=rejects.count,
+                bytes_read=job.bytes_read,
+            )
+    except BaseException:
+        rejects.abandon()
+        raise
+    finally:
+        shutil.rmtree(scratch)
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """A raw file, with the CSV file it came from as long as lines may have to be found in it."""
+
+    raw: RawFile
+    source: DelimitedFile | None = None
+    cells: Cells | None = None
+
+
+class _Job:
+    """The state of one reading."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        params: FileExtraction,
+        scratch: Path,
+        rejects: RejectFile,
+        known: TableSchema | None,
+        progress: Progress,
+    ) -> None:
+        self._connection = connection
+        self._params = params
+        self._scratch = scratch
+        self._rejects = rejects
+        self._known = known
+        self._progress = progress
+        self._format: FileFormat | None = None
+        self._columns = Columns(Encoding.TEXT, params.schema_ or (), known)
+        self._staged: list[_Staged] = []
+        self._number = 0
+        self._rows = 0
+        nulls = ("",) if params.null_values is None else params.null_values
+        self._reading = Reading(nulls, Formats(params.date_format, params.timestamp_format))
+        self.bytes_read = 0
+
+    def stage(self, file: LocalFile) -> None:
+        """Bring one object in and stage it raw."""
+        self._use_format(file.name)
+        fetched = self._path("fetched")
+        file.fetch(fetched)
+        self.bytes_read += file.size_bytes
+        self._tick()
+        try:
+            if self._format is FileFormat.PARQUET:
+                self._stage_parquet(file, fetched)
+            else:
+                self._stage_streams(file, fetched)
+        finally:
+            fetched.unlink()
+        self._tick()
+
+    def finish(self, folder: Path, row_group: int) -> tuple[TableSchema, Sequence[StagedFile]]:
+        """Settle the schema and write the data files."""
+        targets = self._columns.targets()
+        data: list[StagedFile] = []
+        for staged in self._staged:
+            if not staged.raw.rows:
+                continue
+            path = folder / f"part-{len(data):05d}.parquet"
+            data.append(self._write(staged, targets, path, row_group))
+            self._tick()
+        return TableSchema(fields=tuple(target.field for target in targets)), [file for file in data if file.rows]
+
+    def _write(self, staged: _Staged, targets: Sequence[Target], path: Path, row_group: int) -> StagedFile:
+        raw = staged.raw
+        good = write_typed(self._connection, raw, targets, path, self._reading, row_group, self._tick)
+        if good < raw.rows:
+            lines = staged.cells.rejected_lines if staged.cells else frozenset()
+            places = places_of(staged.source, lines)
+            bad = collect_misfits(self._connection, raw, targets, self._reading, places, self._rejects)
+            if good + bad != raw.rows:
+                raise ParseFailed(
+                    f"'{raw.object}': {raw.rows} rows were read but {good} + {bad} came out of the typing"
+                )
+        raw.path.unlink()
+        if not good:
+            path.unlink()
+            return StagedFile(path.name, 0, 0, "")
+        return staged_file(path, good)
+
+    def _use_format(self, name: str) -> None:
+        told = require_format(name, self._params.file_format)
+        if self._format is None:
+            self._format = told
+            self._columns = Columns(_ENCODINGS[told], self._declared(told), self._known)
+        elif told is not self._format:
+            raise ParseFailed(
+                f"The pattern matches files of different formats: '{name}' is {told}, others are {self._format}; "
+                f"narrow file_pattern or set file_format",
+                object=name,
+            )
+
+    def _declared(self, told: FileFormat) -> Sequence[Any]:
+        declared = self._params.schema_ or ()
+        for field in declared if told is FileFormat.CSV else ():
+            if field.type is FieldType.RECORD or field.mode is FieldMode.REPEATED:
+                raise ParseFailed(f"The column '{field.name}' is declared as nested, which CSV cannot hold")
+        return declared
+
+    def _stage_parquet(self, file: LocalFile, fetched: Path) -> None:
+        with fetched.open("rb") as stream:
+            compression = compression_of(file.name, stream.read(4), self._params.compression)
+        if compression == "none":
+            self._add(_Staged(stage_parquet(fetched, file.name, self._columns, self._path("raw"), self._tick)))
+            return
+        for name, stream in decompressed(fetched, file.name, compression, self._params.archive_member):
+            plain = self._path("plain")
+            _write_stream(stream, plain)
+            self._add(_Staged(stage_parquet(plain, name, self._columns, self._path("raw"), self._tick)))
+            plain.unlink()
+
+    def _stage_streams(self, file: LocalFile, fetched: Path) -> None:
+        with fetched.open("rb") as head:
+            compression = compression_of(file.name, head.read(4), self._params.compression)
+        for name, stream in decompressed(fetched, file.name, compression, self._params.archive_member):
+            if self._format is FileFormat.CSV:
+                self._stage_csv(name if kind_of(name).file_format else file.name, stream)
+            else:
+                path = self._path("raw")
+                parts = stage_json(stream, name, self._params, self._columns, path, self._rejects, self._tick)
+                for raw in parts:
+                    learn(self._connection, raw, self._columns.all, self._reading, self._tick)
+                    self._add(_Staged(raw))
+
+    def _stage_csv(self, name: str, stream: ByteStream) -> None:
+        declared = [field.name for field in self._params.schema_ or ()]
+        file = write_rows(stream, name, self._params, declared, self._path("csv"), self._tick)
+        if file is None:
+            return
+        columns = self._columns.of_file(file.layout.names)
+        ids = [column.id for column in columns]
+        raw_path = self._path("raw")
+        cells = read_cells(self._connection, file, ids, self._reading.null_values, raw_path, self._rejects, self._tick)
+        raw = RawFile(name, raw_path, Encoding.TEXT, dict.fromkeys(ids), cells.rows)
+        learn(self._connection, raw, columns, self._reading, self._tick)
+        if any(column.fixed for column in columns):
+            self._add(_Staged(raw, file, cells))
+        else:
+            file.path.unlink()
+            self._add(_Staged(raw))
+
+    def _add(self, staged: _Staged) -> None:
+        self._staged.append(staged)
+        self._rows += staged.raw.rows
+
+    def _path(self, kind: str) -> Path:
+        self._number += 1
+        return self._scratch / f"{self._number:06d}.{kind}"
+
+    def _tick(self) -> None:
+        self._progress({"rows_extracted": self._rows + self._rejects.count, "bytes_processed": self.bytes_read})
+
+
+_ENCODINGS: Mapping[FileFormat, Encoding] = {
+    FileFormat.CSV: Encoding.TEXT,
+    FileFormat.JSON: Encoding.TOKEN,
+    FileFormat.PARQUET: Encoding.NATIVE,
+}
+
+
+def _write_stream(stream: ByteStream, path: Path) -> None:
+    with path.open("wb") as out:
+        shutil.copyfileobj(stream, out, 1 << 20)

@@ -1,0 +1,75 @@
+"""Reject files: rows that were read but could not be taken, each with its reason and its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingestion.formats.staged import REJECT_COLUMNS, StagedFile, staged_file
+
+SHOWN_ROW = 100_000
+"""Characters of a raw row that are kept."""
+_BATCH = 5_000
+_SCHEMA = pa.schema([(name, pa.string()) for name in REJECT_COLUMNS])
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One rejected row. `position` is "line 4", "row 4" or "element 4", counted from 1."""
+
+    object: str
+    position: str
+    error_code: str
+    column_name: str | None
+    expected: str | None
+    got: str | None
+    raw_row: str | None
+
+
+class RejectFile:
+    """Collects rejects in one Parquet file that exists only when there are any."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: list[Mapping[str, str | None]] = []
+        self._writer: pq.ParquetWriter | None = None
+        self.count = 0
+
+    def add(self, reject: Reject) -> None:
+        """Keep one more."""
+        row = asdict(reject) | {"stage": "extract"}
+        row["raw_row"] = row["raw_row"] and _storable(row["raw_row"][:SHOWN_ROW])
+        row["got"] = row["got"] and _storable(row["got"][:SHOWN_ROW])
+        self._rows.append(row)
+        self.count += 1
+        if len(self._rows) >= _BATCH:
+            self._flush()
+
+    def close(self) -> Sequence[StagedFile]:
+        """The finished file, or none."""
+        if self._rows:
+            self._flush()
+        if self._writer is None:
+            return ()
+        self._writer.close()
+        return (staged_file(self._path, self.count),)
+
+    def abandon(self) -> None:
+        """Release the file without promising anything about it."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _flush(self) -> None:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, _SCHEMA)
+        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=_SCHEMA))
+        self._rows = []
+
+
+def _storable(text: str) -> str:
+    """Text with lone surrogates (bytes that were not UTF-8) written as escapes."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,253 @@
+"""From raw files to data files of the final schema, and to rejects for the values that do not fit it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from ingestion.errors import ParseFailed, SchemaMismatch
+from ingestion.formats.casting import Formats, cast
+from ingestion.formats.columns import POSITION_COLUMN, Column, Encoding, RawFile, Target
+from ingestion.formats.delimited import DelimitedFile, LocatedRow, located_rows
+from ingestion.formats.engine import Tick, run
+from ingestion.formats.json_files import object_text
+from ingestion.formats.nested import is_nested
+from ingestion.formats.rejects import Reject, RejectFile
+from ingestion.formats.telling import Candidate, remaining
+from ingestion.formats.types import duckdb_type, literal, quoted, type_label
+from ingestion.model.schema import FieldMode, FieldType, SchemaField
+
+_FETCH = 1_000
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How text is understood: null markers of typed columns, and written forms of dates."""
+
+    null_values: Sequence[str] = ()
+    formats: Formats = field(default_factory=Formats)
+
+
+def learn(
+    connection: duckdb.DuckDBPyConnection, raw: RawFile, columns: Sequence[Column], reading: Reading, tick: Tick
+) -> None:
+    """Test which types the columns of a text or token file may still have."""
+    open_columns = {column.id: column for column in columns if column.fixed is None and column.id in raw.fields}
+    asked: dict[str, tuple[str, frozenset[Candidate]]] = {}
+    for column in open_columns.values():
+        text = _present(quoted(column.id), reading) if raw.encoding is Encoding.TEXT else quoted(column.id)
+        asked[column.id] = (text, column.candidates)
+    for column_id, (has_values, left) in remaining(connection, raw.path, asked, reading.formats, tick).items():
+        open_columns[column_id].candidates = left
+        open_columns[column_id].has_values |= has_values
+
+
+@dataclass(frozen=True)
+class _Value:
+    """SQL of a column's value, of its text, and of whether the row has to be rejected for it."""
+
+    target: Target
+    sql: str
+    text: str
+    misfits: str | None
+
+
+def write_typed(
+    connection: duckdb.DuckDBPyConnection,
+    raw: RawFile,
+    targets: Sequence[Target],
+    path: Path,
+    reading: Reading,
+    row_group: int,
+    tick: Tick,
+) -> int:
+    """Write the rows of `raw` that fit `targets` to the Parquet file `path`; the number of them."""
+    values = [_value(raw, target, reading) for target in targets]
+    selected = ", ".join(f"{value.sql} AS {quoted(value.target.field.name)}" for value in values)
+    sql = (
+        f"COPY (SELECT {selected} FROM {_source(raw)} WHERE NOT ({_any_misfit(values)})) "
+        f"TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {row_group})"
+    )
+    try:
+        return int(run(connection, sql, tick)[0][0])
+    except duckdb.InvalidInputException as error:
+        raise ParseFailed(f"'{raw.object}' cannot be read: {str(error).partition(chr(10))[0]}") from error
+
+
+def collect_misfits(
+    connection: duckdb.DuckDBPyConnection,
+    raw: RawFile,
+    targets: Sequence[Target],
+    reading: Reading,
+    places: Iterator[LocatedRow] | None,
+    rejects: RejectFile,
+) -> int:
+    """Reject the rows of `raw` that do not fit; the number of them. `places` gives the lines of a CSV file."""
+    values = [_value(raw, target, reading) for target in targets]
+    ids = list(raw.fields)
+    texts = [_text_of(raw, column, reading) if raw.encoding is Encoding.NATIVE else quoted(column) for column in ids]
+    number = POSITION_COLUMN if raw.encoding is Encoding.TOKEN else "file_row_number + 1"
+    found = connection.execute(
+        f"SELECT file_row_number, {number}, {_first_misfit(values)}, {', '.join(texts)} FROM {_source(raw)} "
+        f"WHERE {_any_misfit(values)} ORDER BY file_row_number"
+    )
+    place = _Places(raw, places)
+    names = {target.id: target.field.name for target in targets}
+    count = 0
+    while batch := found.fetchmany(_FETCH):
+        for row_number, position, which, *cells in batch:
+            value = values[which]
+            cell = dict(zip(ids, cells, strict=True)).get(value.target.id)
+            position_text, raw_row = place.of(row_number, position, cells)
+            is_missing = cell is None or (value.target.field.mode is FieldMode.REQUIRED and not _shown(cell))
+            rejects.add(
+                Reject(
+                    object=raw.object,
+                    position=position_text,
+                    error_code="REQUIRED_NULL" if is_missing else "TYPE_MISMATCH",
+                    column_name=value.target.field.name,
+                    expected=type_label(value.target.field) + (" REQUIRED" if is_missing else ""),
+                    got=None if is_missing else _shown(cell),
+                    raw_row=raw_row if raw_row is not None else _row_text(raw, names, ids, cells),
+                )
+            )
+            count += 1
+    return count
+
+
+def _shown(cell: Any) -> str:
+    return cell if isinstance(cell, str) else str(cell)
+
+
+def _row_text(raw: RawFile, names: dict[str, str], ids: Sequence[str], cells: Sequence[Any]) -> str:
+    named = [(names[column], cell) for column, cell in zip(ids, cells, strict=True)]
+    if raw.encoding is Encoding.TOKEN:
+        return object_text((name, cell) for name, cell in named if cell is not None)
+    return json.dumps(dict(named), ensure_ascii=False)
+
+
+class _Places:
+    """Where rejected rows stand: found in a second pass over a CSV file, numbered otherwise."""
+
+    def __init__(self, raw: RawFile, located: Iterator[LocatedRow] | None) -> None:
+        self._encoding = raw.encoding
+        self._located = located
+        self._next = 0
+
+    def of(self, row_number: int, position: int, cells: Sequence[Any]) -> tuple[str, str | None]:
+        """(position, raw row) of the row with this number from 0; no raw row when only its cells are known."""
+        if self._encoding is Encoding.TOKEN:
+            return f"row {position}", None
+        while self._located is not None:
+            row = next(self._located, None)
+            self._next += 1
+            if row is None:
+                break
+            if self._next > row_number:
+                agrees = all(cell is None or cell == there for cell, there in zip(cells, row.cells, strict=False))
+                return (f"line {row.line}", row.text) if agrees else (f"row {position}", None)
+        return f"row {position}", None
+
+
+def places_of(file: DelimitedFile | None, rejected_lines: frozenset[int]) -> Iterator[LocatedRow] | None:
+    """The rows of a CSV file with their lines, or None for what is no CSV file."""
+    return None if file is None else located_rows(file, rejected_lines)
+
+
+def _source(raw: RawFile) -> str:
+    return f"read_parquet({literal(str(raw.path))}, file_row_number = true, hive_partitioning = false)"
+
+
+def _any_misfit(values: Sequence[_Value]) -> str:
+    tests = [value.misfits for value in values if value.misfits]
+    return " OR ".join(f"({test})" for test in tests) or "false"
+
+
+def _first_misfit(values: Sequence[_Value]) -> str:
+    cases = " ".join(f"WHEN {value.misfits} THEN {index}" for index, value in enumerate(values) if value.misfits)
+    return f"CASE {cases} END" if cases else "NULL"
+
+
+def _value(raw: RawFile, target: Target, reading: Reading) -> _Value:
+    wanted = target.field
+    if target.id not in raw.fields:
+        is_required = target.is_fixed and wanted.mode is FieldMode.REQUIRED
+        return _Value(target, f"CAST(NULL AS {_stored_type(wanted)})", "NULL", "true" if is_required else None)
+    text, sql = _text_and_value(raw, target, reading)
+    tests = []
+    if target.is_fixed and not _is_kept(raw, target):
+        tests.append(f"({text} IS NOT NULL AND {sql} IS NULL)")
+    if target.is_fixed and wanted.mode is FieldMode.REQUIRED:
+        tests.append(f"{sql} IS NULL")
+    return _Value(target, sql, text, " OR ".join(tests) or None)
+
+
+def _stored_type(field: SchemaField) -> str:
+    return "VARCHAR" if field.type is FieldType.JSON and not is_nested(field) else duckdb_type(field)
+
+
+def _is_kept(raw: RawFile, target: Target) -> bool:
+    """Whether the raw value is the value already."""
+    native = raw.fields[target.id]
+    return native is not None and duckdb_type(native) == duckdb_type(target.field)
+
+
+def _text_and_value(raw: RawFile, target: Target, reading: Reading) -> tuple[str, str]:
+    column, wanted = quoted(target.id), target.field
+    if raw.encoding is Encoding.NATIVE and _is_kept(raw, target):
+        return column, column
+    if is_nested(wanted):
+        return column, _nested_value(raw, column, wanted)
+    if raw.encoding is Encoding.TEXT:
+        text = column if wanted.type is FieldType.STRING else _present(column, reading)
+        return text, cast(text, wanted, reading.formats)
+    if raw.encoding is Encoding.TOKEN:
+        if wanted.type is FieldType.JSON:
+            return column, column
+        text = _text_of(raw, target.id, reading)
+        return text, cast(text, wanted, reading.formats)
+    text = _text_of(raw, target.id, reading)
+    return text, cast(text, wanted)
+
+
+def _nested_value(raw: RawFile, column: str, wanted: SchemaField) -> str:
+    if raw.encoding is not Encoding.TOKEN:
+        raise SchemaMismatch(
+            f"The column '{wanted.name}' is declared as {type_label(wanted)}, which '{raw.object}' cannot hold"
+        )
+    return f"json_transform_strict({column}, {literal(json.dumps(_structure(wanted)))})"
+
+
+def _structure(field: SchemaField) -> Any:
+    """The field as DuckDB's json_transform describes it."""
+    if field.type is FieldType.RECORD:
+        inner: Any = {part.name: _structure(part) for part in field.fields or ()}
+    else:
+        inner = duckdb_type(field.model_copy(update={"mode": FieldMode.NULLABLE}))
+    return [inner] if field.mode is FieldMode.REPEATED else inner
+
+
+def _text_of(raw: RawFile, column_id: str, reading: Reading) -> str:
+    """SQL for a raw value as text."""
+    column, native = quoted(column_id), raw.fields[column_id]
+    if raw.encoding is Encoding.TEXT:
+        return _present(column, reading)
+    if raw.encoding is Encoding.TOKEN:
+        text = f"(CASE WHEN {column}[1] = '\"' THEN CAST({column} AS JSON) ->> '$' ELSE {column} END)"
+        return _present(text, reading) if reading.null_values else text
+    if native is not None and is_nested(native):
+        return f"CAST(to_json({column}) AS VARCHAR)"
+    if native is not None and native.type is FieldType.BYTES:
+        return f"to_base64({column})"
+    return f"CAST({column} AS VARCHAR)"
+
+
+def _present(text: str, reading: Reading) -> str:
+    """`text`, or NULL for an empty cell or a null marker, quoted or not."""
+    markers = ", ".join(literal(marker) for marker in sorted({"", *reading.null_values}))
+    return f"(CASE WHEN {text} IN ({markers}) THEN NULL ELSE {text} END)"

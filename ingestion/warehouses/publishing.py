@@ -74,7 +74,10 @@ class _Publication:
     def write(self) -> PublishResult:
         """Everything between BEGIN and COMMIT."""
         request = self.request
-        self._check_beginning()
+        self._check_cursor()
+        if request.extracted == 0 and request.disposition is not WriteDisposition.WRITE_TRUNCATE:
+            return self._record_nothing()
+        self._check_staging()
         staged = tables.count(self.connection, self.staging)
         self._judge()
         deduplicated = request.deduplicated + self._verdicts(resolution.DEDUPLICATED)
@@ -96,11 +99,21 @@ class _Publication:
         self.connection.execute(f"DROP TABLE {self.rejects}")
         return result
 
-    def _check_beginning(self) -> None:
+    def _record_nothing(self) -> PublishResult:
+        """Nothing was read: the load is on record, the target stays untouched."""
+        result = PublishResult(0, 0, 0, 0, 0, target_rows=self.rows_before, details=self._details(staged=0))
+        self._record(result)
+        return result
+
+    def _check_staging(self) -> None:
         request = self.request
         names = (f"{request.target.table}__{request.execution_id}{end}" for end in ("", "__rejects"))
         if not all(tables.exists(self.connection, "_staging", name) for name in names):
             raise TargetFailed(f"the execution {request.execution_id} has no staged rows for {self.target}")
+
+    def _check_cursor(self) -> None:
+        """The rows were extracted from a cursor; if another load has moved it since, they are not the next ones."""
+        request = self.request
         if request.cursor is None or not self.has_target:
             return
         stored = bookkeeping.stored_cursor(self.connection, request.pipeline_id, request.target)

@@ -102,7 +102,8 @@ def _bound(schema: TableSchema, target_schema: TableSchema, window: Cursor | Non
     if window is None or there is None or schema.get(window.key) is None:
         return "true", []
     column = quoted(there.name)
-    return f"{column} >= CAST(? AS {duckdb_type(there)}) OR {column} IS NULL", [window.value]
+    # A value that does not fit the column (it was converted) bounds nothing.
+    return f"coalesce({column} >= TRY_CAST(? AS {duckdb_type(there)}), true)", [window.value]
 
 
 def verdict_list(verdicts: Sequence[str]) -> str:

@@ -134,9 +134,16 @@ class PostgresServer:
         options = _as_unprivileged()
         if options:
             shutil.chown(self._folder, options["user"], options["group"])
-        command = [self._bin / "initdb", "-D", self._data, "-U", SUPERUSER, "-A", "trust", "-N", "-E", "UTF8"]
         done = subprocess.run(
-            [*command, "--locale=C"], capture_output=True, text=True, check=False, cwd=self._folder, **options
+            [
+                *(self._bin / "initdb", "-D", self._data, "-U", SUPERUSER, "-A", "trust"),
+                *("--no-sync", "--encoding=UTF8", "--locale=C"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self._folder,
+            **options,
         )
         if done.returncode != 0:
             raise RuntimeError(f"initdb failed: {done.stderr}")

@@ -27,5 +27,5 @@ def test_the_password_role_needs_its_password(postgres: PostgresServer) -> None:
 def test_missing_programs_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(module, "_INSTALL_PLACES", ("/nowhere/*/bin",))
-    with pytest.raises(PostgresMissing, match="initdb.*install PostgreSQL"):
+    with pytest.raises(PostgresMissing, match=r"initdb.*install PostgreSQL"):
         find_programs()

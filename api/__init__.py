@@ -1,0 +1,1 @@
+"""The REST API: everything that speaks HTTP."""

@@ -1,0 +1,1 @@
+"""Handlers: from a request to a service and back to an answer."""

@@ -1,0 +1,84 @@
+"""Whether a pipeline's configuration can work on its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from api.services.sources import unreadable
+from api.wire.checking import examined
+from ingestion.errors import InvalidConfiguration
+from ingestion.model.pipeline import (
+    EXTRACTION_MODELS,
+    DatabaseExtraction,
+    FileExtraction,
+    PipelineConfiguration,
+    WriteDisposition,
+)
+from ingestion.model.problems import Problem
+from ingestion.model.source import CloudSqlConnection, Engine, GcsConnection, Source
+from ingestion.quality import problems_in as quality_problems
+from ingestion.steps.transformation import problems_in as transformation_problems
+
+_EXTRACTION = "configuration.extraction_params"
+
+
+def check_configuration(configuration: Mapping[str, Any], source: Source) -> None:
+    """Raises InvalidConfiguration with every problem."""
+    if source.source_type not in EXTRACTION_MODELS:
+        raise InvalidConfiguration([unreadable(source.source_type)])
+    problems = _problems(configuration, source)
+    if problems:
+        raise InvalidConfiguration(problems)
+
+
+def _problems(configuration: Mapping[str, Any], source: Source) -> list[Problem]:
+    model, problems = examined(PipelineConfiguration, configuration, "configuration")
+    given = configuration.get("extraction_params") or {}
+    extraction = None
+    if isinstance(given, dict):
+        extraction, found = examined(EXTRACTION_MODELS[source.source_type], given, _EXTRACTION)
+        problems += found
+    if extraction is not None:
+        problems += _source_problems(extraction, source)
+    if model is None:
+        return problems
+    if model.transformation_params is not None:
+        problems += transformation_problems(model.transformation_params, "configuration.transformation_params")
+    if model.quality_params is not None:
+        problems += quality_problems(model.quality_params.checks, "configuration.quality_params.checks")
+    if extraction is not None:
+        problems += _load_problems(model, extraction)
+    return problems
+
+
+def _source_problems(extraction: FileExtraction | DatabaseExtraction, source: Source) -> list[Problem]:
+    connection = source.connection()
+    if isinstance(extraction, FileExtraction) and isinstance(connection, GcsConnection):
+        if extraction.file_pattern is None and connection.file_pattern is None:
+            return [Problem(f"{_EXTRACTION}.file_pattern", "is needed here or in the source's connection_details")]
+        return []
+    if isinstance(extraction, DatabaseExtraction) and isinstance(connection, CloudSqlConnection):
+        return _database_problems(extraction, connection)
+    return []
+
+
+def _database_problems(extraction: DatabaseExtraction, connection: CloudSqlConnection) -> list[Problem]:
+    problems = []
+    if (extraction.table is None) == (extraction.query is None):
+        given = "neither" if extraction.table is None else "both"
+        problems.append(Problem(_EXTRACTION, f"exactly one of table and query is needed, but {given} given"))
+    if connection.engine is Engine.MYSQL:
+        message = f"this version cannot read engine {Engine.MYSQL} yet; it reads {Engine.POSTGRESQL}"
+        problems.append(Problem("source_id", message))
+    return problems
+
+
+def _load_problems(model: PipelineConfiguration, extraction: FileExtraction | DatabaseExtraction) -> list[Problem]:
+    load = model.load_params
+    if load is None or load.write_disposition is not WriteDisposition.MERGE or load.merge_key is not None:
+        return []
+    if isinstance(extraction, DatabaseExtraction) and (extraction.primary_key or extraction.table):
+        return []  # The key is given, or the table's own.
+    message = "is needed to MERGE: nothing else tells which rows are the same"
+    return [Problem("configuration.load_params.merge_key", message)]

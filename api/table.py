@@ -1,0 +1,300 @@
+"""The endpoints, all of them: routes and the OpenAPI document are made from this table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from api.auth import permissions as may
+from api.endpoint import VALIDATE_ONLY, Endpoint, Parameter
+from api.query import DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE
+from api.routes import executions, pipelines, sources
+from api.wire.envelopes import Acknowledged, PageOf, Success
+from api.wire.executions import Cancel, Execute, ExecutionShown, Retry, TaskShown
+from api.wire.pipelines import PipelineBody, PipelineChanges, PipelineShown
+from api.wire.sources import (
+    ConnectionTest,
+    ConnectionTested,
+    SchemaShown,
+    SourceBody,
+    SourceChanges,
+    SourceShown,
+    TypesShown,
+)
+from ingestion.model.execution import ExecutionStatus, TaskStatus
+from ingestion.model.source import SourceStatus, SourceType
+
+
+def _one_of(values: Any) -> dict[str, Any]:
+    return {"type": "string", "enum": [value.value for value in values]}
+
+
+_TEXT = {"type": "string"}
+_BOOLEAN = {"type": "boolean"}
+_WHEN = "ISO 8601 date or date-time, inclusive; UTC unless it says otherwise"
+_PAGING = (
+    Parameter("page", "Page number", {"type": "integer", "minimum": 1, "default": 1}),
+    Parameter(
+        "page_size",
+        "Number of items per page",
+        {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE},
+    ),
+)
+_VALIDATE_ONLY = Parameter(VALIDATE_ONLY, "Check everything, store nothing", {"type": "boolean", "default": False})
+_IF_MATCH = Parameter("If-Match", "Only if the resource still has this entity tag", _TEXT, "header")
+_IF_NONE_MATCH = Parameter("If-None-Match", "304 if the resource still has this entity tag", _TEXT, "header")
+
+ENDPOINTS: Sequence[Endpoint] = (
+    # Fixed paths come before those with an id in the same place.
+    Endpoint(
+        "GET",
+        "/sources/types",
+        sources.list_source_types,
+        may.SOURCE_READ,
+        summary="Get Supported Source Types",
+        message="Supported source types retrieved successfully",
+        response=Success[TypesShown],
+        tag="Sources",
+    ),
+    Endpoint(
+        "POST",
+        "/sources/test-connection",
+        sources.check_connection,
+        may.SOURCE_TEST,
+        summary="Test Source Connection",
+        message="Connection test completed",
+        request=ConnectionTest,
+        response=ConnectionTested,
+        tag="Sources",
+        errors=("INVALID_CONFIGURATION",),
+    ),
+    Endpoint(
+        "GET",
+        "/sources",
+        sources.list_sources,
+        may.SOURCE_READ,
+        summary="Get All Data Sources",
+        message="Source systems retrieved successfully",
+        response=PageOf[SourceShown],
+        tag="Sources",
+        parameters=(
+            *_PAGING,
+            Parameter("source_type", "Filter by source type", _one_of(SourceType)),
+            Parameter("status", "Filter by connection status", _one_of(SourceStatus)),
+        ),
+        errors=("VALIDATION_ERROR",),
+    ),
+    Endpoint(
+        "POST",
+        "/sources",
+        sources.create_source,
+        may.SOURCE_CREATE,
+        summary="Create Data Source",
+        message="Source system created successfully",
+        status=201,
+        other_statuses=(200,),
+        request=SourceBody,
+        response=Success[SourceShown],
+        tag="Sources",
+        parameters=(_VALIDATE_ONLY,),
+        errors=("RESOURCE_ALREADY_EXISTS",),
+    ),
+    Endpoint(
+        "GET",
+        "/sources/{source_id}",
+        sources.get_source,
+        may.SOURCE_READ,
+        summary="Get Data Source",
+        message="Source system data retrieved successfully",
+        other_statuses=(304,),
+        response=Success[SourceShown],
+        tag="Sources",
+        parameters=(_IF_NONE_MATCH,),
+    ),
+    Endpoint(
+        "PUT",
+        "/sources/{source_id}",
+        sources.update_source,
+        may.SOURCE_UPDATE,
+        summary="Update Data Source",
+        message="Source system updated successfully",
+        request=SourceChanges,
+        response=Success[SourceShown],
+        tag="Sources",
+        parameters=(_VALIDATE_ONLY, _IF_MATCH),
+        errors=("RESOURCE_ALREADY_EXISTS", "PRECONDITION_FAILED"),
+    ),
+    Endpoint(
+        "DELETE",
+        "/sources/{source_id}",
+        sources.delete_source,
+        may.SOURCE_DELETE,
+        summary="Delete Data Source",
+        message="Source system deleted successfully",
+        response=Acknowledged,
+        tag="Sources",
+        parameters=(_IF_MATCH,),
+        errors=("RESOURCE_IN_USE", "PRECONDITION_FAILED"),
+    ),
+    Endpoint(
+        "GET",
+        "/sources/{source_id}/schema/{object_name:path}",
+        sources.get_schema,
+        may.SOURCE_READ,
+        summary="Get Source Schema",
+        message="Schema retrieved successfully",
+        response=Success[SchemaShown],
+        tag="Sources",
+        errors=("VALIDATION_ERROR", "INVALID_CONFIGURATION", "CONNECTION_ERROR"),
+    ),
+    Endpoint(
+        "GET",
+        "/pipelines",
+        pipelines.list_pipelines,
+        may.PIPELINE_READ,
+        summary="Get All Pipelines",
+        message="Pipelines retrieved successfully",
+        response=PageOf[PipelineShown],
+        tag="Pipelines",
+        parameters=(
+            *_PAGING,
+            Parameter("source_id", "Filter by source system ID", _TEXT),
+            Parameter("is_active", "Filter by active status", _BOOLEAN),
+        ),
+        errors=("VALIDATION_ERROR",),
+    ),
+    Endpoint(
+        "POST",
+        "/pipelines",
+        pipelines.create_pipeline,
+        may.PIPELINE_CREATE,
+        summary="Create Pipeline",
+        message="Pipeline created successfully",
+        status=201,
+        other_statuses=(200,),
+        request=PipelineBody,
+        response=Success[PipelineShown],
+        tag="Pipelines",
+        parameters=(_VALIDATE_ONLY,),
+        errors=("INVALID_CONFIGURATION", "RESOURCE_NOT_FOUND", "RESOURCE_ALREADY_EXISTS"),
+    ),
+    Endpoint(
+        "GET",
+        "/pipelines/{pipeline_id}",
+        pipelines.get_pipeline,
+        may.PIPELINE_READ,
+        summary="Get Pipeline",
+        message="Pipeline data retrieved successfully",
+        other_statuses=(304,),
+        response=Success[PipelineShown],
+        tag="Pipelines",
+        parameters=(_IF_NONE_MATCH,),
+    ),
+    Endpoint(
+        "PUT",
+        "/pipelines/{pipeline_id}",
+        pipelines.update_pipeline,
+        may.PIPELINE_UPDATE,
+        summary="Update Pipeline",
+        message="Pipeline updated successfully",
+        request=PipelineChanges,
+        response=Success[PipelineShown],
+        tag="Pipelines",
+        parameters=(_VALIDATE_ONLY, _IF_MATCH),
+        errors=("INVALID_CONFIGURATION", "RESOURCE_ALREADY_EXISTS", "PRECONDITION_FAILED"),
+    ),
+    Endpoint(
+        "DELETE",
+        "/pipelines/{pipeline_id}",
+        pipelines.delete_pipeline,
+        may.PIPELINE_DELETE,
+        summary="Delete Pipeline",
+        message="Pipeline deleted successfully",
+        response=Acknowledged,
+        tag="Pipelines",
+        parameters=(_IF_MATCH,),
+        errors=("PIPELINE_ALREADY_RUNNING", "PRECONDITION_FAILED"),
+    ),
+    Endpoint(
+        "POST",
+        "/pipelines/{pipeline_id}/execute",
+        executions.execute_pipeline,
+        may.PIPELINE_EXECUTE,
+        summary="Execute Pipeline",
+        message="Pipeline execution started successfully",
+        status=202,
+        other_statuses=(200,),
+        request=Execute,
+        body_may_be_empty=True,
+        response=Success[ExecutionShown],
+        tag="Executions",
+        parameters=(_VALIDATE_ONLY,),
+        errors=("INVALID_CONFIGURATION", "PIPELINE_ALREADY_RUNNING", "EXECUTION_ERROR"),
+    ),
+    Endpoint(
+        "GET",
+        "/pipelines/{pipeline_id}/executions",
+        executions.list_executions,
+        may.EXECUTION_READ,
+        summary="Get Pipeline Executions",
+        message="Pipeline executions retrieved successfully",
+        response=PageOf[ExecutionShown],
+        tag="Executions",
+        parameters=(
+            *_PAGING,
+            Parameter("status", "Filter by execution status", _one_of(ExecutionStatus)),
+            Parameter("start_date", f"Started at this time or later: {_WHEN}", _TEXT),
+            Parameter("end_date", f"Started at this time or earlier: {_WHEN}", _TEXT),
+        ),
+        errors=("VALIDATION_ERROR",),
+    ),
+    Endpoint(
+        "GET",
+        "/executions/{execution_id}",
+        executions.get_execution,
+        may.EXECUTION_READ,
+        summary="Get Pipeline Execution",
+        message="Pipeline execution data retrieved successfully",
+        response=Success[ExecutionShown],
+        tag="Executions",
+    ),
+    Endpoint(
+        "GET",
+        "/executions/{execution_id}/tasks",
+        executions.list_tasks,
+        may.EXECUTION_READ,
+        summary="Get Task Executions",
+        message="Task executions retrieved successfully",
+        response=PageOf[TaskShown],
+        tag="Executions",
+        parameters=(*_PAGING, Parameter("status", "Filter by task status", _one_of(TaskStatus))),
+        errors=("VALIDATION_ERROR",),
+    ),
+    Endpoint(
+        "POST",
+        "/executions/{execution_id}/cancel",
+        executions.cancel_execution,
+        may.EXECUTION_CANCEL,
+        summary="Cancel Pipeline Execution",
+        message="Pipeline execution cancelled successfully",
+        request=Cancel,
+        body_may_be_empty=True,
+        response=Success[ExecutionShown],
+        tag="Executions",
+        errors=("INVALID_STATE",),
+    ),
+    Endpoint(
+        "POST",
+        "/executions/{execution_id}/retry",
+        executions.retry_execution,
+        may.EXECUTION_RETRY,
+        summary="Retry Pipeline Execution",
+        message="Pipeline execution retry started successfully",
+        status=202,
+        request=Retry,
+        body_may_be_empty=True,
+        response=Success[ExecutionShown],
+        tag="Executions",
+        errors=("INVALID_CONFIGURATION", "PIPELINE_ALREADY_RUNNING", "INVALID_STATE", "EXECUTION_ERROR"),
+    ),
+)

@@ -86,9 +86,8 @@ def read_cells(
         rows = _copy(connection, file.path, file.layout.dialect, ids, null_values, path, tick)
     except duckdb.InvalidInputException as error:
         if "invalid state" not in str(error):
-            raise ParseFailed(
-                f"'{file.object}' cannot be read as CSV: {_first_line(error)}", object=file.object
-            ) from error
+            problem = str(error).partition("\n")[0]
+            raise ParseFailed(f"'{file.object}' cannot be read as CSV: {problem}", object=file.object) from error
         rows = _copy_with_one_line_end(connection, file, ids, null_values, path, tick)
     return Cells(rows, frozenset(_collect_rejects(connection, file, rejects)))
 
@@ -235,10 +234,6 @@ def located_rows(file: DelimitedFile, rejected_lines: frozenset[int]) -> Iterato
             taken.clear()
             if first not in rejected_lines and (cells or width == 1):
                 yield LocatedRow(first, text.rstrip("\r\n"), cells)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
 
 
 def escape_glob(path: Path) -> str:

@@ -183,8 +183,8 @@ class _Job:
         return declared
 
     def _stage_parquet(self, file: LocalFile, fetched: Path) -> None:
-        with fetched.open("rb") as stream:
-            compression = compression_of(file.name, stream.read(4), self._params.compression)
+        with fetched.open("rb") as head:
+            compression = compression_of(file.name, head.read(4), self._params.compression)
         if compression == "none":
             self._add(_Staged(stage_parquet(fetched, file.name, self._columns, self._path("raw"), self._tick)))
             return

@@ -86,7 +86,8 @@ def _surviving(
 
 
 def _all_fit(text: str, candidate: Candidate, formats: Formats) -> str:
-    return f"coalesce(bool_and(CASE WHEN {text} IS NOT NULL THEN coalesce({_fits(text, candidate, formats)}, false) END), true)"
+    fits = f"coalesce({_fits(text, candidate, formats)}, false)"
+    return f"coalesce(bool_and(CASE WHEN {text} IS NOT NULL THEN {fits} END), true)"
 
 
 def _fits(text: str, candidate: Candidate, formats: Formats) -> str:

@@ -1,0 +1,23 @@
+"""From a stored source to the connector that reads it."""
+
+from __future__ import annotations
+
+from ingestion.errors import SourceNotSupported
+from ingestion.model.source import CloudSqlConnection, Engine, GcsConnection, Source
+from ingestion.sources.base import Connector, ConnectorContext
+
+
+def connector_for(source: Source, context: ConnectorContext) -> Connector:
+    """The source's connector, which opens nothing yet. Raises SourceNotSupported for what is not read yet."""
+    connection = source.connection()
+    if isinstance(connection, GcsConnection):
+        from ingestion.sources.gcs import GcsConnector
+
+        return GcsConnector(connection, context)
+    if isinstance(connection, CloudSqlConnection):
+        if connection.engine is Engine.MYSQL:
+            raise SourceNotSupported("MySQL databases cannot be read in this version; PostgreSQL can")
+        from ingestion.sources.postgres import PostgresConnector
+
+        return PostgresConnector(connection, context)
+    raise SourceNotSupported(f"Sources of type {source.source_type} cannot be read in this version")

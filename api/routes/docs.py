@@ -25,14 +25,15 @@ _PAGE = f"""<!DOCTYPE html>
   <div id="swagger-ui"></div>
   <script src="docs/assets/swagger-ui-bundle.js"></script>
   <script>
-    SwaggerUIBundle({{
-      url: "openapi.json",
+    // This Swagger UI draws what we use of OpenAPI 3.1, but only knows the number of 3.0.
+    fetch("openapi.json").then(answer => answer.json()).then(spec => SwaggerUIBundle({{
+      spec: {{...spec, openapi: "3.0.3"}},
       dom_id: "#swagger-ui",
       deepLinking: true,
       persistAuthorization: false,
       validatorUrl: null,
       presets: [SwaggerUIBundle.presets.apis]
-    }});
+    }}));
   </script>
 </body>
 </html>

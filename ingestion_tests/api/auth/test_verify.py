@@ -89,7 +89,7 @@ def test_unsigned_and_hmac_tokens_are_refused_whatever_their_key(key: ECKey) -> 
     mac = hmac.digest(key.as_pem(private=False), signed.encode(), "sha256")
     confused = f"{signed}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
     for token in (unsigned, confused):
-        with pytest.raises(NotAuthenticated, match="not allowed|not supported"):
+        with pytest.raises(NotAuthenticated, match=r"not allowed|not supported"):
             verified_claims(token, KeySet([key]), ISSUER, AUDIENCE)
 
 
@@ -129,7 +129,7 @@ def test_a_local_token_and_one_of_another_home(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("role", "subject"), [("king", "me"), ("admin", " ")])
 def test_tokens_for_nobody_are_not_issued(tmp_path: Path, role: str, subject: str) -> None:
-    with pytest.raises(ValueError, match="role|subject"):
+    with pytest.raises(ValueError, match=r"role|subject"):
         issue_token(Settings(home=tmp_path), role, subject)
     with pytest.raises(ValueError, match=ISSUER):
         issue_token(Settings(home=tmp_path, auth_issuer=ISSUER), "admin", "me")

@@ -27,7 +27,8 @@ def always() -> bool:
 class ChildSpec:
     """What to run. `ready` is asked, without blocking for long, until it says yes; children named in `after` come
     first. The process gets `stop_grace` seconds between SIGTERM and SIGKILL. `environment` and `descriptors` (open
-    files to inherit) are for this child only, beside those all children get.
+    files to inherit) are for this child only, beside those all children get. One that runs `once` is ready when it has
+    ended with code 0, and with any other code the service cannot start.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ChildSpec:
     after: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     descriptors: Sequence[int] = ()
+    once: bool = False
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Child:
     backoff: Backoff = field(default_factory=Backoff)
     start_at: float = 0.0
     is_ready: bool = False
+    is_done: bool = False
     ready_since: float = 0.0
     _process: subprocess.Popen[bytes] | None = None
 
@@ -77,7 +80,7 @@ class Child:
 
     def check_ready(self) -> bool:
         """Whether the process is ready; the spec is asked until it says so once."""
-        if not self.is_ready and self._process is not None and self.spec.ready():
+        if not self.is_ready and self._process is not None and not self.spec.once and self.spec.ready():
             self.is_ready = True
             self.ready_since = time.monotonic()
         return self.is_ready
@@ -97,6 +100,10 @@ class Child:
             self._process = None
             self.is_ready = False
         return code
+
+    def finish(self) -> None:
+        """Take note that a process that runs once has done its work."""
+        self.is_done = self.is_ready = True
 
     def terminate(self) -> None:
         """Ask the process to end."""

@@ -16,6 +16,7 @@ from ingestion.settings import Settings
 PROBE_SECONDS = 2.0
 _PING = b'{"op": "ping"}\n'
 
+MIGRATE = "migrate"
 LAUNCHER = "launcher"
 CODE_SERVER = "code-server"
 DAEMON = "daemon"
@@ -30,21 +31,22 @@ def command(name: str) -> Sequence[str]:
 def service_specs(settings: Settings, listener: socket.socket) -> list[ChildSpec]:
     """The service's children in the order they start; the API takes its connections from `listener`.
 
-    The launcher's grace holds that of its run workers.
+    What has to wait for the databases or for another process does so; the rest of the time goes into imports, which
+    therefore overlap. The launcher's grace holds that of its run workers.
     """
     launcher_socket = socket_path(settings, LAUNCHER_SOCKET)
     code_socket = socket_path(settings, CODE_SOCKET)
-    engine = (LAUNCHER, CODE_SERVER)
     return [
+        ChildSpec(MIGRATE, command(MIGRATE), once=True),
         ChildSpec(LAUNCHER, command(LAUNCHER), replies(launcher_socket, _PING), stop_grace=20.0),
-        ChildSpec(CODE_SERVER, command(CODE_SERVER), accepts(code_socket), stop_grace=10.0),
-        ChildSpec(DAEMON, command(DAEMON), stop_grace=15.0, after=engine),
+        ChildSpec(CODE_SERVER, command(CODE_SERVER), accepts(code_socket), stop_grace=10.0, after=(MIGRATE,)),
+        ChildSpec(DAEMON, command(DAEMON), stop_grace=15.0, after=(LAUNCHER, CODE_SERVER)),
         ChildSpec(
             API,
             command(API),
             answers(settings.host, settings.port, "/readyz"),
             stop_grace=15.0,
-            after=engine,
+            after=(MIGRATE,),
             environment={LISTENER_VARIABLE: str(listener.fileno())},
             descriptors=(listener.fileno(),),
         ),

@@ -13,6 +13,7 @@ from ingestion.processes.logs import last_lines
 from ingestion.processes.signals import SignalInbox
 
 STOPPED_CLEANLY = 0
+CANNOT_START = 1
 STOPPED_BY_FORCE = 130
 LEFTOVER_GRACE_SECONDS = 15.0
 """How long processes that outlived their parent (run workers) may take to end before they are killed."""
@@ -26,7 +27,7 @@ Say = Callable[[str], None]
 
 
 class Supervisor:
-    """Runs children until SIGINT, SIGTERM or SIGHUP.
+    """Runs children until SIGINT, SIGTERM or SIGHUP, or until one that has to succeed once does not.
 
     They start in the given order, each once those it comes `after` are ready, and stop in the reverse order. A second
     signal kills everything at once.
@@ -52,11 +53,12 @@ class Supervisor:
         self._when_ready = when_ready
         self._when_stopping = when_stopping
         self._was_ready = False
+        self._failed: Child | None = None
 
     def run(self, inbox: SignalInbox) -> int:
         """Block until told to stop; no child is left when this returns. Answers the exit code."""
         try:
-            while not inbox.stop_requests:
+            while not inbox.stop_requests and self._failed is None:
                 self._advance()
                 inbox.wait(self._pause())
             self._say("stopping")
@@ -64,12 +66,16 @@ class Supervisor:
             by_force = self._stop_in_order(inbox)
         finally:
             self._leave_nothing_behind(inbox)
-        return STOPPED_BY_FORCE if by_force else STOPPED_CLEANLY
+        if by_force:
+            return STOPPED_BY_FORCE
+        return STOPPED_CLEANLY if self._failed is None else CANNOT_START
 
     # --- running --------------------------------------------------------------------------------
 
     def _advance(self) -> None:
         for child in self._children.values():
+            if child.is_done:
+                continue
             if child.pid is None:
                 self._start_when_due(child)
             else:
@@ -85,10 +91,20 @@ class Supervisor:
 
     def _look_after(self, child: Child) -> None:
         code = child.exit_code()
-        if code is not None:
+        if code is not None and child.spec.once:
+            self._end_once(child, code)
+        elif code is not None:
             self._plan_restart(child, code)
         elif child.check_ready():
             child.forgive()
+
+    def _end_once(self, child: Child, code: int) -> None:
+        if code == 0:
+            child.finish()
+            return
+        self._failed = child
+        self._say(f"{child.name} {describe_exit(code)}; the end of {child.log_path}:")
+        self._show_log(child)
 
     def _plan_restart(self, child: Child, code: int) -> None:
         wait = child.backoff.next()
@@ -96,8 +112,11 @@ class Supervisor:
         self._say(f"{child.name} {describe_exit(code)}; starting it again in {wait:.1f} s, log: {child.log_path}")
         if child.backoff.failures % _CRASH_LOOP == 0:
             self._say(f"{child.name} has ended {child.backoff.failures} times in a row; the last lines of its log:")
-            for line in last_lines(child.log_path, _SHOWN_LINES):
-                self._say(f"  | {line}")
+            self._show_log(child)
+
+    def _show_log(self, child: Child) -> None:
+        for line in last_lines(child.log_path, _SHOWN_LINES):
+            self._say(f"  | {line}")
 
     def _pause(self) -> float:
         settled = all(child.is_ready for child in self._children.values())

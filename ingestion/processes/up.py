@@ -6,11 +6,9 @@ This process imports neither Dagster nor Starlette: it is there at once, small, 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
 from ingestion import __version__
 from ingestion.processes.family import FAMILY_VARIABLE, end_family, new_family
@@ -18,16 +16,12 @@ from ingestion.processes.home import HomeUnusable, prepare_home
 from ingestion.processes.lifeline import Lifeline
 from ingestion.processes.listener import AddressUnavailable, announce, bind, bound_settings, local_url
 from ingestion.processes.lock import HomeInUse, HomeLock
-from ingestion.processes.logs import last_lines, open_log
 from ingestion.processes.signals import SignalInbox
-from ingestion.processes.stack import command, service_specs
-from ingestion.processes.supervisor import LEFTOVER_GRACE_SECONDS, STOPPED_CLEANLY, Supervisor
+from ingestion.processes.stack import service_specs
+from ingestion.processes.supervisor import CANNOT_START, LEFTOVER_GRACE_SECONDS, Supervisor
 from ingestion.settings import Settings
 
-CANNOT_START = 1
 LOCK_FILE = "supervisor.lock"
-_SHOWN_LINES = 30
-_POLL_SECONDS = 0.1
 
 
 def say(text: str) -> None:
@@ -65,9 +59,6 @@ def run_up(settings: Settings) -> int:
             **lifeline.environment(),
             FAMILY_VARIABLE: family,
         }
-        outcome = _migrate(settings, environment, lifeline, inbox)
-        if outcome is not None:
-            return outcome
         address = announce(settings)
         stack.callback(address.unlink, missing_ok=True)
         return Supervisor(
@@ -87,37 +78,6 @@ def _end_earlier(family: str, inbox: SignalInbox) -> None:
     killed = end_family(family, LEFTOVER_GRACE_SECONDS, hurry=lambda: inbox.stop_requests > 0)
     if killed:
         say(f"{killed} processes of an earlier start had to be killed")
-
-
-def _migrate(settings: Settings, environment: dict[str, str], lifeline: Lifeline, inbox: SignalInbox) -> int | None:
-    """Bring the databases to this version's schema, in a process of its own. None when that went well."""
-    log_path = settings.logs_dir / "migrate.log"
-    with open_log(log_path) as log:
-        process = subprocess.Popen(
-            command("migrate"),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environment,
-            pass_fds=(lifeline.reader,),
-            start_new_session=True,
-        )
-    while process.poll() is None:
-        if inbox.stop_requests:
-            process.kill()
-            process.wait()
-            return STOPPED_CLEANLY
-        inbox.wait(_POLL_SECONDS)
-    if process.returncode == 0:
-        return None
-    _show_failed_migration(log_path)
-    return CANNOT_START
-
-
-def _show_failed_migration(log_path: Path) -> None:
-    print(f"ingestion up: the databases could not be prepared; the end of {log_path}:", file=sys.stderr)
-    for line in last_lines(log_path, _SHOWN_LINES):
-        print(f"  | {line}", file=sys.stderr)
 
 
 def _show_addresses(settings: Settings, seconds: float) -> None:

@@ -4,7 +4,8 @@ usage: python -m ingestion_tests.processes.stand_in FOLDER NAME [BEHAVIOUR ...]
 
 It writes FOLDER/NAME.pid when it runs, and appends "NAME start" and "NAME stop" to FOLDER/events. Behaviours:
 `forks`: has a worker in a session of its own, as the launcher's are; `grandchild`: has a child in its own process
-group; `stubborn`: ignores SIGTERM; `crashes`: ends with code 3 after a message; `unwatched`: has no lifeline.
+group; `stubborn`: ignores SIGTERM; `passes`: ends at once with code 0; `crashes`: ends
+with code 3 after a message; `unwatched`: has no lifeline.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ def main(folder: Path, name: str, behaviours: list[str]) -> None:
     if "unwatched" not in behaviours:
         end_with_supervisor(grace_seconds=1.0)
     record(folder, f"{name} start")
+    if "passes" in behaviours:
+        sys.exit(0)
     if "crashes" in behaviours:
         print(f"{name} cannot work", file=sys.stderr, flush=True)
         sys.exit(3)

@@ -1,6 +1,8 @@
 """A supervisor over stand-ins: the real one, with other children.
 
 usage: python -m ingestion_tests.processes.stand_in_supervisor FOLDER 'NAME[:AFTER][=BEHAVIOUR+...]' ...
+
+A child whose name starts with "once" runs once.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ def spec(folder: Path, text: str) -> ChildSpec:
     name, _, after = head.partition(":")
     argv = [sys.executable, "-m", "ingestion_tests.processes.stand_in", str(folder), name, *behaviours.split("+")]
     ready = exists(folder / f"{name}.pid")
-    return ChildSpec(name, argv, ready=ready, stop_grace=1.0, after=(after,) if after else ())
+    once = name.startswith("once")
+    return ChildSpec(name, argv, ready=ready, stop_grace=1.0, after=(after,) if after else (), once=once)
 
 
 def exists(path: Path) -> Callable[[], bool]:

@@ -152,3 +152,19 @@ def test_a_crash_loop_shows_the_end_of_the_log(start: Start) -> None:
     assert "  | api cannot work" in stage.said()
     assert "api ended with exit code 3; starting it again in" in stage.said()
     assert stage.end(signal.SIGTERM) == 0
+
+
+def test_what_runs_once_comes_before_what_needs_it_and_is_not_repeated(start: Start) -> None:
+    stage = start("once=passes", "api:once")
+    stage.wait_ready()
+    assert stage.end(signal.SIGTERM) == 0
+    assert stage.events() == ["once start", "api start", "api stop"]
+
+
+def test_the_service_cannot_start_when_what_runs_once_fails(start: Start) -> None:
+    stage = start("once=crashes", "launcher=forks", "api:once")
+    assert stage.process.wait(LIMIT_SECONDS) == 1
+    assert "once ended with exit code 3; the end of" in stage.said()
+    assert "  | once cannot work" in stage.said()
+    assert "api start" not in stage.events()
+    assert stage.left() == []

@@ -1,11 +1,14 @@
 """Target tables as external assets, with lineage from their sources and the quality checks of their pipelines."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.definitions.assets.job.asset_layer import AssetLayer
 
 from ingestion.model.pipeline import Pipeline
+from ingestion.model.quality import CheckSpec
 from ingestion.model.source import Source
 from ingestion.orchestration import events, tags
 from ingestion.store import PipelineRow
@@ -35,8 +38,22 @@ def asset_graph_definitions(
         *(_source_spec(source, source_keys[source_id]) for source_id, source in sources.items()),
         *(_target_spec(key, loads, source_keys) for key, loads in targets.items()),
     ]
-    checks = [_checks(key, specs_of) for key, loads in targets.items() if (specs_of := _check_specs(key, loads))]
+    checks = [
+        _checks(key, found)
+        for key, loads in targets.items()
+        if (found := _check_specs(key, [row.pipeline for row in loads]))
+    ]
     return [dg.AssetsDefinition(specs=[spec]) for spec in specs], checks
+
+
+def job_asset_layer(pipeline: Pipeline) -> AssetLayer:
+    """What ties a pipeline's job to its target table and checks, which its ops report but Dagster does not compute."""
+    key = events.asset_key(pipeline)
+    specs = _check_specs(key, [pipeline])
+    assets: list[dg.AssetsDefinition] = [dg.AssetsDefinition(specs=[dg.AssetSpec(key)])]
+    if specs:
+        assets.append(_checks(key, specs))
+    return AssetLayer(data=[], asset_graph=AssetGraph.from_assets(assets), external_job_asset_keys={key})
 
 
 def _source_spec(source: Source, key: str) -> dg.AssetSpec:
@@ -61,9 +78,9 @@ def _target_spec(key: dg.AssetKey, loads: Sequence[PipelineRow], source_keys: Ma
     )
 
 
-def _check_specs(key: dg.AssetKey, loads: Sequence[PipelineRow]) -> list[dg.AssetCheckSpec]:
+def _check_specs(key: dg.AssetKey, pipelines: Sequence[Pipeline]) -> list[dg.AssetCheckSpec]:
     found: dict[str, dg.AssetCheckSpec] = {}
-    for check in _declared(row.pipeline for row in loads):
+    for check in _declared(pipelines):
         name = events.check_name(check.title)
         found.setdefault(
             name,
@@ -76,16 +93,24 @@ def _check_specs(key: dg.AssetKey, loads: Sequence[PipelineRow]) -> list[dg.Asse
     return list(found.values())
 
 
-def _declared(pipelines: Iterable[Pipeline]) -> Iterator[Any]:
+def _declared(pipelines: Iterable[Pipeline]) -> Iterator[CheckSpec]:
     for pipeline in pipelines:
         quality = pipeline.settings().quality_params
         yield from quality.checks if quality else ()
 
 
 def _checks(key: dg.AssetKey, specs: Sequence[dg.AssetCheckSpec]) -> dg.AssetChecksDefinition:
-    @dg.multi_asset_check(name="checks_of_" + "__".join(key.path), specs=specs)
-    def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        raise dg.Failure("Checks run as a part of their pipeline; run its job instead.", allow_retries=False)
-        yield
+    def refuse(context: dg.OpExecutionContext, inputs: Mapping[str, Any]) -> NoReturn:
+        raise dg.Failure("Checks run as a part of their pipeline: run its job instead.", allow_retries=False)
 
+    outputs = {spec.name: spec for spec in specs}
+    op = dg.OpDefinition(
+        name="checks_of_" + "__".join(key.path),
+        compute_fn=refuse,
+        ins={"table": dg.In(dg.Nothing)},
+        outs={name: dg.Out(dg.Nothing, is_required=False) for name in outputs},
+    )
+    checks: dg.AssetChecksDefinition = dg.AssetChecksDefinition.create(
+        keys_by_input_name={"table": key}, node_def=op, check_specs_by_output_name=outputs, can_subset=False
+    )
     return checks

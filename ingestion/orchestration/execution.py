@@ -1,7 +1,7 @@
 """The body of each op: one task of an execution, with every step of its way kept in the store."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -58,11 +58,21 @@ def run_task(context: dg.OpExecutionContext, index: int) -> None:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     except IngestionError as error:
         raise events.failure(error) from error
-    task = _Task(context, here, accepted.execution, index)
-    with task.recorded():
-        if accepted.is_first_task:
-            task.take_over()
-        task.perform()
+    if accepted.is_first_task:
+        _catch_up(context, here, accepted.execution, index)
+    _Task(context, here, accepted.execution, index).perform()
+
+
+def _catch_up(context: dg.OpExecutionContext, here: Services, execution: Execution, index: int) -> None:
+    """Bring a new execution to the task its run begins with.
+
+    What the execution it retries has staged is used again where it is whole. A run of the remaining steps only
+    (re-execution from failure in Dagster's UI) does the earlier tasks here, which is quick with staged files.
+    """
+    if execution.retry_of_execution_id is not None:
+        _Task(context, here, execution, 0).adopt(execution.retry_of_execution_id)
+    for earlier in range(index):
+        _Task(context, here, execution, earlier).perform()
 
 
 class _Task:
@@ -77,39 +87,30 @@ class _Task:
         self._executions = here.store.executions
         self._last_progress = time.monotonic()
 
-    def take_over(self) -> None:
-        """Go on from the staging of the execution that this one retries, where that is whole.
-
-        A run of the remaining steps only (re-execution from failure in Dagster's UI) cannot do without it.
-        """
-        before = self._execution.retry_of_execution_id
-        adopted = before is not None and adopt_staging(self._step_context(), before)
-        if adopted:
-            self._context.log.info(f"staged files of execution {before} are whole and are used again")
-        elif self._index > 0:
-            raise UnexpectedFailure(
-                "The earlier execution's staged files cannot be used again: run all steps, not only the remaining ones"
-            )
-        for task_id in task_ids_for(self._execution.source_type)[: self._index]:
-            self._executions.skip_task(self._execution.execution_id, task_id)
+    def adopt(self, before: str) -> None:
+        """Use what the execution `before` has staged, if that is whole and means the same."""
+        with self._recorded():
+            if adopt_staging(self._step_context(), before):
+                self._context.log.info(f"staged files of execution {before} are whole and are used again")
 
     def perform(self) -> None:
         """Run the step between the task's start and end in the store."""
-        self._executions.start_task(self._execution.execution_id, self._task_id, {})
-        if self._index == _VALIDATE:
-            self._validate_and_publish()
-        else:
-            self._finish(self._run_step((extract, transform, load)[self._index]))
+        with self._recorded():
+            self._executions.start_task(self._execution.execution_id, self._task_id, {})
+            if self._index == _VALIDATE:
+                self._validate_and_publish()
+            else:
+                self._finish(self._run_step((extract, transform, load)[self._index]))
 
     @contextmanager
-    def recorded(self) -> Iterator[None]:
+    def _recorded(self) -> Iterator[None]:
         """However the task ends, the execution ends truly in the store and visibly in Dagster."""
         try:
             yield
         except Cancelled as error:
             # The store said so: the execution has ended, there is nothing to write.
             self._context.log.warning(error.message)
-            self._discard()
+            self._discard_if_cancelled()
             raise DagsterExecutionInterruptedError from error
         except IngestionError as error:
             self._fail(error, error)
@@ -148,7 +149,7 @@ class _Task:
         try:
             outcome = validate(step_context)
         except QualityFailed as error:
-            self._tell(events.check_evaluations(pipeline, error.facts.get("results", ())))
+            self._note_failed_checks(pipeline, error)
             raise
         self._tell(events.check_evaluations(pipeline, outcome.checks))
         if not self._executions.claim_publish(self._execution.execution_id):
@@ -161,7 +162,12 @@ class _Task:
         self._tell([events.materialization(pipeline, self._execution, result, metrics, tasks)])
         self._discard()
 
-    def _tell(self, told: Iterator[Any] | Sequence[Any] | Any) -> None:
+    def _note_failed_checks(self, pipeline: Pipeline, error: QualityFailed) -> None:
+        self._tell(events.check_evaluations(pipeline, error.facts["checks"]))
+        self._executions.start_task(self._execution.execution_id, self._task_id, error.facts["params"])
+        self._executions.progress_task(self._execution.execution_id, self._task_id, error.facts["metrics"])
+
+    def _tell(self, told: Iterable[Any]) -> None:
         for event in told:
             self._context.log_event(event)
 
@@ -173,15 +179,25 @@ class _Task:
 
     def _interrupted(self) -> None:
         outcome = self._executions.cancel(self._execution.execution_id, TERMINATED)
-        if outcome is CancelOutcome.TOO_LATE:
-            # Interrupted while it published: the warehouse knows whether that came through.
-            if not settle_published(self._here.store, self._here.warehouse, self._current()):
-                details = ErrorDetails(error_code=Cancelled.code, error_message=TERMINATED, task_id=self._task_id)
-                self._executions.fail(self._execution.execution_id, details)
-        self._discard()
+        # Interrupted while it published: the warehouse knows whether that came through.
+        is_published = settle_published(self._here.store, self._here.warehouse, self._current())
+        if outcome is CancelOutcome.TOO_LATE and not is_published:
+            details = ErrorDetails(error_code=Cancelled.code, error_message=TERMINATED, task_id=self._task_id)
+            self._executions.fail(self._execution.execution_id, details)
+        self._discard_if_cancelled()
+
+    def _discard_if_cancelled(self) -> None:
+        # The staging of any other failure is kept for a retry.
+        error = self._current().error_details
+        if error is not None and error.error_code == Cancelled.code:
+            self._discard()
 
     def _discard(self) -> None:
-        discard_staging(self._here.settings, self._execution.execution_id)
+        try:
+            discard_staging(self._here.settings, self._execution.execution_id)
+        except (IngestionError, OSError) as error:
+            # The execution has ended, and what is left over does no harm but for its size.
+            self._context.log.warning(f"staged data could not be removed: {error}")
 
     def _step_context(self) -> StepContext:
         source = self._source()

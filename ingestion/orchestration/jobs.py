@@ -1,6 +1,7 @@
 """One Dagster job per pipeline: four ops in a row, named like the contract's tasks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
+from itertools import pairwise
 from typing import Any
 
 import dagster as dg
@@ -9,6 +10,7 @@ from ingestion.model.execution import task_ids_for
 from ingestion.model.pipeline import Pipeline
 from ingestion.model.source import Source
 from ingestion.orchestration import tags
+from ingestion.orchestration.assets import job_asset_layer
 from ingestion.orchestration.execution import run_task
 from ingestion.orchestration.resources import WAREHOUSE_KEY, SourceResource
 
@@ -19,7 +21,7 @@ _TASK_DESCRIPTIONS = (
     "Check the staging table, then publish it, the cursor and the load record in one transaction.",
 )
 
-PARAMS_SCHEMA = dg.Permissive(
+PARAMS_SCHEMA = dg.Permissive(  # type: ignore[no-untyped-call]
     {
         "batch_size": dg.Field(dg.Int, is_required=False, description="Rows per batch while reading; at least 1."),
         "include_deleted": dg.Field(
@@ -51,16 +53,13 @@ def build_job(
     """The job of a pipeline; `source_key` is its source's resource key."""
     # A configuration that is not valid any more must show here, at the latest.
     pipeline.settings()
-    needs = (frozenset({source_key}), frozenset(), frozenset({WAREHOUSE_KEY}), frozenset({WAREHOUSE_KEY}))
+    needs: Sequence[Set[str]] = ({source_key}, set(), {WAREHOUSE_KEY}, {WAREHOUSE_KEY})
     task_ids = task_ids_for(source.source_type)
     ops = [_op(index, task_id, needs[index]) for index, task_id in enumerate(task_ids)]
     graph = dg.GraphDefinition(
         name=pipeline.dag_id,
         node_defs=ops,
-        dependencies={
-            after: {"start": dg.DependencyDefinition(before)}
-            for before, after in zip(task_ids, task_ids[1:], strict=False)
-        },
+        dependencies={after: {"start": dg.DependencyDefinition(before)} for before, after in pairwise(task_ids)},
     )
     return graph.to_job(
         description=_description(pipeline, source),
@@ -69,7 +68,7 @@ def build_job(
         resource_defs={source_key: SourceResource.of(source), WAREHOUSE_KEY: warehouse},
         config=dg.ConfigMapping(config_schema=PARAMS_SCHEMA, config_fn=_no_op_config),
         executor_def=dg.in_process_executor,
-        op_retry_policy=None,
+        asset_layer=job_asset_layer(pipeline),
     )
 
 
@@ -89,7 +88,7 @@ def broken_job(dag_id: str, error: Exception) -> dg.JobDefinition:
     )
 
 
-def _op(index: int, task_id: str, needs: frozenset[str]) -> dg.OpDefinition:
+def _op(index: int, task_id: str, needs: Set[str]) -> dg.OpDefinition:
     def compute(context: dg.OpExecutionContext) -> None:
         run_task(context, index)
 

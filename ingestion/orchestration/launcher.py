@@ -54,7 +54,7 @@ class WarmForkRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         self._inst_data = inst_data
         self._socket_path = socket_path
         self._log_dir = log_dir
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:

@@ -3,8 +3,9 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import AbstractSet, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph

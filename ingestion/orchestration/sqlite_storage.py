@@ -46,7 +46,7 @@ class PatientSqliteStorage(DagsterSqliteStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         # Not the stock __init__, which would open its own storages first.
-        DagsterStorage.__init__(self)
+        DagsterStorage.__init__(self)  # type: ignore[arg-type,no-untyped-call]
         self.base_dir = base_dir
         self._inst_data = inst_data
         self._run_storage = PatientRunStorage.from_local(_runs_directory(base_dir))

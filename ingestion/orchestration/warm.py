@@ -224,7 +224,8 @@ def _read_request(connection: socket.socket) -> dict[str, Any]:
 
 def run_launcher(settings: Settings) -> None:
     """Warm up, then start workers until SIGTERM, SIGINT or the end of the supervisor."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("ingestion").setLevel(logging.INFO)
     export_settings(settings)
     warm_up()
     WarmServer(socket_path(settings, LAUNCHER_SOCKET), lifeline_fd()).serve()

@@ -1,10 +1,11 @@
 """Dagster's web app, for mounting under /dagster in another ASGI application."""
 
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from typing import Any
 
 from dagster import DagsterInstance
 from dagster_webserver.webserver import DagsterWebserver
-from starlette.types import ASGIApp
 
 from ingestion.orchestration.instance import open_instance
 from ingestion.orchestration.workspace import FollowingWorkspace
@@ -13,6 +14,9 @@ from ingestion.settings import Settings
 from ingestion.store import Store
 
 PATH_PREFIX = "/dagster"
+
+Message = MutableMapping[str, Any]
+ASGIApp = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 
 
 @dataclass(frozen=True)

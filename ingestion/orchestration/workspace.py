@@ -33,6 +33,7 @@ from dagster._grpc.client import DagsterGrpcClient
 from dagster._serdes import deserialize_value
 from dagster._time import get_current_timestamp
 from dagster._utils.error import serializable_error_info_from_exc_info
+from dagster_shared.error import SerializableErrorInfo
 
 from ingestion.errors import ServiceUnavailable
 from ingestion.orchestration.tags import LOCATION_NAME
@@ -41,6 +42,11 @@ FOLLOW_SECONDS = 1.0
 """How often a workspace asks the store whether definitions have changed."""
 
 logger = logging.getLogger("ingestion.workspace")
+
+
+def _user_code_error(info: SerializableErrorInfo | None) -> Exception:
+    error: Exception = DagsterUserCodeProcessError.from_error_info(info)  # type: ignore[no-untyped-call]
+    return error
 
 
 class JobSnapshots(dict[str, JobSnap]):
@@ -54,7 +60,7 @@ class JobSnapshots(dict[str, JobSnap]):
     def __missing__(self, name: str) -> JobSnap:
         reply = self._client.external_job(self._origin, name)
         if not reply.serialized_job_data:
-            raise DagsterUserCodeProcessError.from_error_info(deserialize_value(reply.serialized_error))
+            raise _user_code_error(deserialize_value(reply.serialized_error, SerializableErrorInfo))
         serialized = extract_serialized_job_snap_from_serialized_job_data_snap(reply.serialized_job_data)
         self[name] = deserialize_value(serialized, JobSnap)
         return self[name]
@@ -76,7 +82,7 @@ class LazyCodeLocation(GrpcServerCodeLocation):
             self.remote_repositories[name] = self._load(name)
 
     @property
-    def repository_names(self) -> set[str]:  # type: ignore[override]
+    def repository_names(self) -> set[str]:
         """Names of the location's repositories."""
         return set() if self._names_are_hidden else self._names
 
@@ -89,7 +95,7 @@ class LazyCodeLocation(GrpcServerCodeLocation):
         reply = self.client.external_repository(remote_repository_origin=origin, defer_snapshots=True)
         snap = deserialize_value(reply, (RepositorySnap, RepositoryErrorSnap))
         if isinstance(snap, RepositoryErrorSnap):
-            raise DagsterUserCodeProcessError.from_error_info(snap.error)
+            raise _user_code_error(snap.error)
         self._job_snaps_by_name[name] = JobSnapshots(self.client, origin)
         return RemoteRepository(
             snap,

@@ -34,7 +34,15 @@ from ingestion.steps.manifest import (
 from ingestion.warehouses import open_warehouse
 from ingestion.warehouses.base import TargetTable
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_ROOM = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+)
 _IN_THE_ROWS = (EmptySource, QualityFailed, SchemaMismatch, TooManyBadRecords)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,8 @@ class _Rewrite:
         self._relation = parquet_relation(files) if files else _no_rows(self._extraction.schema)
 
     def run(self) -> Transformed:
+        """Compile, evaluate, write."""
+        self._tick()
         compiled = self._compile()
         if compiled.is_identity:
             shutil.rmtree(self._folder / TRANSFORM_FOLDER)
@@ -179,10 +181,10 @@ class _Rewrite:
         return (staged_file(path, written),)
 
     def _execute(self, statement: str) -> Sequence[tuple[Any, ...]]:
-        return run(self._connection, statement, self._tick())
+        return run(self._connection, statement, self._tick)
 
-    def _tick(self) -> Callable[[], None]:
-        return lambda: self._ctx.progress({"records_processed": 0})
+    def _tick(self) -> None:
+        self._ctx.progress({"records_processed": 0})
 
 
 def _no_rows(schema: TableSchema) -> str:

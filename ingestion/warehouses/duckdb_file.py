@@ -37,6 +37,9 @@ def opened(
 
     Raises TargetBusy when the file stays locked for `wait_seconds`, TargetFailed when it cannot be used.
     """
+    if "?" in str(path):
+        # DuckDB takes what follows for parameters and writes its log next to another name.
+        raise TargetFailed(f"DuckDB cannot keep a dataset below a path with '?': {path}", path=str(path))
     deadline = time.monotonic() + wait_seconds
     # DuckDB shares one instance per file and process and refuses a second one in another mode.
     lock = _lock_of(path)

@@ -107,8 +107,14 @@ class Demo:
         self._console.print(f"   {execution['records_processed']:,} records in {seconds:.1f} s, from asking to SUCCESS")
         self._title("5. Its tasks, with their metrics")
         for task in tasks:
-            metrics = ", ".join(f"{name}={shown(value)}" for name, value in task["metrics"].items())
+            facts = {
+                name: shown(value) for name, value in task["metrics"].items() if not isinstance(value, list | dict)
+            }
+            metrics = ", ".join(f"{name}={value}" for name, value in facts.items()) or "nothing to do"
             self._console.print(f"   [bold]{task['task_id']}[/] {task['status']}: {metrics}", highlight=False)
+            for check in task["metrics"].get("checks", []):
+                outcome = "passed" if check["passed"] else f"failed ({check['severity']})"
+                self._console.print(f"      {check['name']}: {outcome}, {check['message']}", highlight=False)
 
     def _show_progress(self, execution_id: str) -> tuple[Json, list[Json]]:
         """Follow an execution: a live table on a terminal, one line per change elsewhere."""

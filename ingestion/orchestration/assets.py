@@ -7,10 +7,12 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.assets.job.asset_layer import AssetLayer
 
-from ingestion.model.pipeline import Pipeline
+from ingestion.model.pipeline import Pipeline, as_columns
 from ingestion.model.quality import CheckSpec
+from ingestion.model.schema import TableSchema
 from ingestion.model.source import Source
 from ingestion.orchestration import events, tags
+from ingestion.quality import default_checks, with_defaults
 from ingestion.store import PipelineRow
 
 _KINDS = {"GCS": "gcs", "CLOUD_SQL": "postgres", "BIGQUERY": "bigquery"}
@@ -80,7 +82,7 @@ def _target_spec(key: dg.AssetKey, loads: Sequence[PipelineRow], source_keys: Ma
 
 def _check_specs(key: dg.AssetKey, pipelines: Sequence[Pipeline]) -> list[dg.AssetCheckSpec]:
     found: dict[str, dg.AssetCheckSpec] = {}
-    for check in _declared(pipelines):
+    for check in _expected_checks(pipelines):
         name = events.check_name(check.title)
         found.setdefault(
             name,
@@ -93,10 +95,13 @@ def _check_specs(key: dg.AssetKey, pipelines: Sequence[Pipeline]) -> list[dg.Ass
     return list(found.values())
 
 
-def _declared(pipelines: Iterable[Pipeline]) -> Iterator[CheckSpec]:
+def _expected_checks(pipelines: Iterable[Pipeline]) -> Iterator[CheckSpec]:
+    """The checks a load runs as far as they are known before it: the declared ones, and those every load gets."""
     for pipeline in pipelines:
-        quality = pipeline.settings().quality_params
-        yield from quality.checks if quality else ()
+        configuration = pipeline.settings()
+        declared = configuration.quality_params.checks if configuration.quality_params else ()
+        key = as_columns(configuration.load_params.merge_key) if configuration.load_params else ()
+        yield from with_defaults(declared, default_checks(TableSchema(fields=()), key, expected_rows=0))
 
 
 def _checks(key: dg.AssetKey, specs: Sequence[dg.AssetCheckSpec]) -> dg.AssetChecksDefinition:

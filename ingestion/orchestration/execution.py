@@ -111,6 +111,7 @@ class _Task:
             # The store said so: the execution has ended, there is nothing to write.
             self._context.log.warning(error.message)
             self._discard_if_cancelled()
+            self._note_termination()
             raise DagsterExecutionInterruptedError from error
         except IngestionError as error:
             self._fail(error, error)
@@ -120,6 +121,7 @@ class _Task:
         except BaseException:
             # SIGTERM arrives as DagsterExecutionInterruptedError, SIGINT as KeyboardInterrupt.
             self._interrupted()
+            self._note_termination()
             raise
 
     def _run_step(self, step: Callable[[StepContext], StepOutcome]) -> StepOutcome:
@@ -185,6 +187,12 @@ class _Task:
             details = ErrorDetails(error_code=Cancelled.code, error_message=TERMINATED, task_id=self._task_id)
             self._executions.fail(self._execution.execution_id, details)
         self._discard_if_cancelled()
+
+    def _note_termination(self) -> None:
+        # Without this mark Dagster takes an interrupt for a failure.
+        run = self._context.instance.get_run_by_id(self._context.run_id)
+        if run is not None and run.status is dg.DagsterRunStatus.STARTED:
+            self._context.instance.report_run_canceling(run, TERMINATED)
 
     def _discard_if_cancelled(self) -> None:
         # The staging of any other failure is kept for a retry.

@@ -49,7 +49,8 @@ class Target:
 class RawFile:
     """One object as staged before types: a Parquet file with the columns `fields` (by column id).
 
-    A NATIVE column has its field. A file of tokens also has POSITION_COLUMN: the row's line or element number.
+    A NATIVE column has its field. `first_row` is the number of rows before it in its object. A file of tokens
+    also has POSITION_COLUMN: the row's line or element number.
     """
 
     object: str
@@ -57,6 +58,7 @@ class RawFile:
     encoding: Encoding
     fields: Mapping[str, SchemaField | None]
     rows: int
+    first_row: int = 0
 
 
 class Columns:

@@ -91,7 +91,7 @@ def collect_misfits(
     values = [_value(raw, target, reading) for target in targets]
     ids = list(raw.fields)
     texts = [_text_of(raw, column, reading) if raw.encoding is Encoding.NATIVE else quoted(column) for column in ids]
-    number = POSITION_COLUMN if raw.encoding is Encoding.TOKEN else "file_row_number + 1"
+    number = POSITION_COLUMN if raw.encoding is Encoding.TOKEN else f"file_row_number + {raw.first_row + 1}"
     found = connection.execute(
         f"SELECT file_row_number, {number}, {_first_misfit(values)}, {', '.join(texts)} FROM {_source(raw)} "
         f"WHERE {_any_misfit(values)} ORDER BY file_row_number"

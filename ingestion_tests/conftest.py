@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ingestion.store import Store
 from ingestion_tests.servers.postgres import PostgresServer
+
+DATABASES = ("sqlite", "postgresql")
 
 
 @pytest.fixture(scope="session")
@@ -17,9 +21,9 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of an empty database without a schema: SQLite, then PostgreSQL."""
+@pytest.fixture(params=DATABASES)
+def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database without a schema: SQLite, then PostgreSQL."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'store.sqlite'}"
         return
@@ -27,3 +31,43 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     url = server.create_database()
     yield url
     server.drop_database(url)
+
+
+@pytest.fixture(params=DATABASES)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path, migrated: Callable[[str], str]) -> Iterator[str]:
+    """The address of an empty store: SQLite, then PostgreSQL."""
+    if request.param == "sqlite":
+        shutil.copy(migrated("sqlite").removeprefix("sqlite:///"), tmp_path / "store.sqlite")
+        yield f"sqlite:///{tmp_path / 'store.sqlite'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = server.create_database(template=migrated("postgresql").rsplit("/", 1)[1])
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """An empty store: in SQLite, then in PostgreSQL."""
+    with Store.open(store_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """For a kind of database, the address of one with the schema; copying it is faster than migrating."""
+    urls: dict[str, str] = {}
+
+    def url_of(kind: str) -> str:
+        if kind not in urls:
+            if kind == "sqlite":
+                url = f"sqlite:///{tmp_path_factory.mktemp('migrated') / 'store.sqlite'}"
+            else:
+                server: PostgresServer = request.getfixturevalue("postgres")
+                url = server.create_database("migrated")
+            with Store.open(url) as store:
+                store.migrate()
+            urls[kind] = url
+        return urls[kind]
+
+    return url_of

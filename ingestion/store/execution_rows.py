@@ -43,6 +43,8 @@ def change_execution(
     connection: Connection, execution_id: str, conditions: Sequence[ColumnElement[bool]], values: Mapping[str, Any]
 ) -> bool:
     """Set `values` if the execution meets all conditions at the moment it is written; whether it did."""
+    if not is_storable(execution_id):
+        return False
     statement = update(executions).where(executions.c.execution_id == execution_id, *conditions).values(values)
     return connection.execute(statement).rowcount == 1
 

@@ -109,6 +109,8 @@ def _change_task(
     expected: tuple[TaskStatus, ...],
     values: Mapping[str, Any],
 ) -> bool:
+    if not (is_storable(execution_id) and is_storable(task_id)):
+        return False
     running = select(executions.c.execution_id).where(
         executions.c.execution_id == execution_id, executions.c.status == ExecutionStatus.RUNNING
     )
@@ -131,7 +133,7 @@ def _explain(connection: Connection, execution_id: str, task_id: str, unless: Ta
             execution_id=execution_id,
         )
     query = select(tasks.c.status).where(tasks.c.execution_id == execution_id, tasks.c.task_id == task_id)
-    status = connection.execute(query).scalar()
+    status = connection.execute(query).scalar() if is_storable(task_id) else None
     if status is None:
         raise NotFound("Task", task_id)
     if status != unless:

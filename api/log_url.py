@@ -25,5 +25,5 @@ def log_url(settings: Settings, execution: Execution, task: Task, ui_url: str | 
     base = settings.dagster_url or ui_url
     if base is None:
         return None
-    step = urlencode({"selection": task.task_id, "logFileKey": task.task_id})
+    step = urlencode({"selection": f'name:"{task.task_id}"', "logs": f"step:{task.task_id}"})
     return f"{base.rstrip('/')}/runs/{execution.dagster_run_id}?{step}"

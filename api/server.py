@@ -75,5 +75,5 @@ def _log_to_stderr() -> None:
     handler.setFormatter(logging.Formatter(_LOG_FORMAT))
     handler.addFilter(RequestIdFilter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    for chatty in ("httpx", "httpcore"):
+    for chatty in ("alembic", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,7 +46,6 @@ class Makes:
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
-        self._number = 0
 
     def source(self, **changes: Any) -> dict[str, Any]:
         return self._made("/sources", SOURCE | {"name": self._name()} | changes)
@@ -69,8 +69,7 @@ class Makes:
         return data
 
     def _name(self) -> str:
-        self._number += 1
-        return f"made {id(self)} {self._number}"
+        return f"made {uuid.uuid4()}"
 
 
 @pytest.fixture

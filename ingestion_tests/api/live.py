@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,9 +92,15 @@ class Live:
     dagster: StandInDagster
     url: str
 
-    def client(self, role: str | None = "admin", **options: Any) -> httpx.Client:
+    def client(self, role: str | None = "admin", headers_more: Mapping[str, str] | None = None) -> httpx.Client:
         headers = {} if role is None else {"Authorization": f"Bearer {issue_token(self.settings, role, ADMIN)}"}
-        return httpx.Client(base_url=self.url + BASE_PATH, headers=headers, timeout=30, **options)
+        return httpx.Client(base_url=self.url + BASE_PATH, headers=headers | dict(headers_more or {}), timeout=30)
+
+    def wait_until(self, condition: Callable[[], bool], limit: float = 10) -> None:
+        deadline = time.monotonic() + limit
+        while not condition():
+            assert time.monotonic() < deadline, "it did not happen"
+            time.sleep(0.01)
 
     def put_object(self, bucket: str, name: str, content: str) -> None:
         path = self.settings.buckets_dir / bucket / name

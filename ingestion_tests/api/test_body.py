@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.body import DEEPEST_NESTING, parse_object
@@ -23,6 +23,7 @@ _KEYS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 _VALUES = st.recursive(_SCALARS, lambda inner: st.lists(inner) | st.dictionaries(_KEYS, inner), max_leaves=20)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(_KEYS, _VALUES))
 def test_any_json_object_is_read_as_it_is(value: dict[str, Any]) -> None:
     assert parse_object(json.dumps(value).encode()) == value

@@ -51,7 +51,7 @@ def _problem(found: Any, model: type[BaseModel], prefix: str) -> Problem:
     kind, given = found["type"], found.get("input")
     if kind == "extra_forbidden":
         owner = _model_at(model, location[:-1])
-        known = known_values(owner.model_fields) if owner else ""
+        known = known_values(part.alias or name for name, part in owner.model_fields.items()) if owner else ""
         return Problem(field, f"unknown field; known fields are {known}" if known else "unknown field")
     if kind == "missing":
         return Problem(field, "required field is missing")

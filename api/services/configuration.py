@@ -18,7 +18,7 @@ from ingestion.model.pipeline import (
 from ingestion.model.problems import Problem
 from ingestion.model.source import CloudSqlConnection, Engine, GcsConnection, Source
 from ingestion.quality import problems_in as quality_problems
-from ingestion.steps.transformation import problems_in as transformation_problems
+from ingestion.steps import problems_in as transformation_problems
 
 _EXTRACTION = "configuration.extraction_params"
 

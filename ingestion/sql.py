@@ -44,6 +44,7 @@ def _escape_glob(path: str) -> str:
     return "".join(f"[{char}]" if char in "[*?" else char for char in path)
 
 
+@functools.lru_cache(maxsize=1024)
 def expression_problem(text: str) -> str | None:
     """Why `text` cannot be used as one expression over a row, with the position; None when it can.
 
@@ -51,36 +52,40 @@ def expression_problem(text: str) -> str | None:
     do not exist, read files or settings, or answer differently at every call.
     """
     prefix = "SELECT "
-    node = _parse(prefix + text)
+    node, as_used = _parse(prefix + text, f"SELECT (\n{text}\n)")
     if isinstance(node, str):
         return _positioned(node, len(prefix), text)
     problem = _shape_problem(node, modifiers=0) or _alias_problem(node)
-    if problem is None and isinstance(_parse(f"SELECT (\n{text}\n)"), str):
+    if problem is None and isinstance(as_used, str):
         problem = "exactly one expression is needed, without a semicolon"
     return problem or _content_problem(node["select_list"], len(prefix))
 
 
+@functools.lru_cache(maxsize=1024)
 def ordering_problem(text: str) -> str | None:
     """Why `text` cannot be used after ORDER BY; None when it can."""
     prefix = "SELECT 1 ORDER BY "
-    node = _parse(prefix + text)
+    node, as_used = _parse(prefix + text, f"SELECT row_number() OVER (ORDER BY {text}\n, x)")
     if isinstance(node, str):
         return _positioned(node, len(prefix), text)
     problem = _shape_problem(node, modifiers=1)
-    if problem is None and isinstance(_parse(f"SELECT row_number() OVER (ORDER BY {text}\n, x)"), str):
+    if problem is None and isinstance(as_used, str):
         problem = "a list of expressions with ASC or DESC is needed, without a semicolon"
     return problem or _content_problem(node["modifiers"], len(prefix))
 
 
-def _parse(statement: str) -> dict[str, Any] | str:
-    """DuckDB's tree of one SELECT, or its error as `position|message`."""
+def _parse(*statements: str) -> Sequence[dict[str, Any] | str]:
+    """DuckDB's tree of each SELECT, or its error as `position|message`."""
+    with duckdb.connect() as connection:
+        return [_tree(connection, statement) for statement in statements]
+
+
+def _tree(connection: duckdb.DuckDBPyConnection, statement: str) -> dict[str, Any] | str:
     try:
-        with duckdb.connect() as connection:
-            row = connection.execute("SELECT json_serialize_sql(?)", [statement]).fetchone()
+        row = connection.execute("SELECT json_serialize_sql(?)", [statement]).fetchone()
+        answer: dict[str, Any] = json.loads(row[0]) if row else {"error": True, "error_message": "no answer"}
     except duckdb.Error as error:
         return f"|{error}"
-    try:
-        answer: dict[str, Any] = json.loads(row[0]) if row else {"error": True, "error_message": "no answer"}
     except RecursionError:
         return "|the expression is nested too deeply"
     if answer["error"]:

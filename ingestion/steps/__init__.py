@@ -7,7 +7,7 @@ from ingestion.steps.extracting import extract
 from ingestion.steps.loading import load
 from ingestion.steps.publishing import publish
 from ingestion.steps.staging import adopt_staging, discard_staging
-from ingestion.steps.transformation import problems_in
+from ingestion.steps.transformation_problems import problems_in
 from ingestion.steps.transforming import transform
 from ingestion.steps.validating import validate
 

@@ -14,13 +14,12 @@ from enum import StrEnum
 import duckdb
 
 from ingestion.errors import SchemaMismatch
-from ingestion.formats.casting import DATETIME_FORM, INSTANT_FORM, cast, matches
 from ingestion.formats.described import field_from_duckdb
 from ingestion.formats.types import duckdb_type, literal, quoted, type_label
 from ingestion.model.pipeline import TransformationParams
-from ingestion.model.problems import Problem
 from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchema
 from ingestion.sql import column_list, expression_problem, ordering_problem
+from ingestion.steps.column_names import missing_columns, new_names
 from ingestion.steps.conversions import convert, field_of, text_of
 
 POSITION = "_ingestion position"
@@ -28,7 +27,6 @@ OUTCOME = "_ingestion outcome"
 PROBLEM = "_ingestion problem"
 """Columns of the SELECT beside the rows' own: number of the source row, Outcome, what is wrong with it."""
 
-_RESERVED = "_ingestion"
 _ATTEMPT = "_ingestion attempt"
 _PROBLEM_TYPE = "STRUCT(code VARCHAR, column_name VARCHAR, expected VARCHAR, got VARCHAR)"
 
@@ -56,95 +54,6 @@ def asks_for_nothing(params: TransformationParams | None) -> bool:
     return params is None or not any(value for _, value in params)
 
 
-def problems_in(params: TransformationParams, prefix: str = "transformation_params") -> list[Problem]:
-    """What can be known to be wrong before any schema is, for the moment a pipeline is saved."""
-    return [
-        *_naming_problems(params, prefix),
-        *_type_problems(params, prefix),
-        *_expression_problems(params, prefix),
-    ]
-
-
-def _naming_problems(params: TransformationParams, prefix: str) -> Iterable[Problem]:
-    seen: set[str] = set()
-    for old, new in (params.column_mappings or {}).items():
-        where = f"{prefix}.column_mappings.{old}"
-        yield from _name_problems(new, where)
-        if new.lower() in seen:
-            yield Problem(where, f"two columns would be named {new!r} (case does not count)")
-        seen.add(new.lower())
-    for name in params.calculated_fields or {}:
-        yield from _name_problems(name, f"{prefix}.calculated_fields.{name}")
-
-
-def _name_problems(name: str, where: str) -> Iterable[Problem]:
-    if not name.strip() or len(name) > 300:
-        yield Problem(where, "a column name has 1 to 300 characters")
-    elif name.lower().startswith(_RESERVED):
-        yield Problem(where, f"names starting with {_RESERVED} belong to the service")
-
-
-def _type_problems(params: TransformationParams, prefix: str) -> Iterable[Problem]:
-    for column, type_name in (params.type_conversions or {}).items():
-        try:
-            field_of("column", type_name)
-        except ValueError as error:
-            yield Problem(f"{prefix}.type_conversions.{column}", str(error))
-
-
-def _expression_problems(params: TransformationParams, prefix: str) -> Iterable[Problem]:
-    for name, text in (params.calculated_fields or {}).items():
-        if problem := expression_problem(text):
-            yield Problem(f"{prefix}.calculated_fields.{name}", problem)
-    if params.filter is not None and (problem := expression_problem(params.filter)):
-        yield Problem(f"{prefix}.filter", problem)
-    order = params.deduplicate.order_by if params.deduplicate else None
-    if order is not None and (problem := ordering_problem(order)):
-        yield Problem(f"{prefix}.deduplicate.order_by", problem)
-
-
-# --- timestamps ---------------------------------------------------------------------------------
-
-
-def timestamp_candidates(params: TransformationParams, source: TableSchema, known: TableSchema | None) -> list[str]:
-    """Source columns that convert_timestamps may turn into TIMESTAMP, if all their values allow it.
-
-    A column the target has already keeps the target's type, so one day's values cannot change it.
-    """
-    if not params.convert_timestamps:
-        return []
-    names = _new_names(params, source)
-    chosen = {name.lower() for name in params.type_conversions or {}}
-    return [
-        column.name
-        for column in source.fields
-        if column.type is FieldType.STRING
-        and column.mode is not FieldMode.REPEATED
-        and not chosen & {column.name.lower(), names[column.name].lower()}
-        and (known is None or known.get(names[column.name]) is None)
-    ]
-
-
-def timestamp_probe(candidates: Sequence[str], relation: str) -> str:
-    """A SELECT with one boolean per candidate: whether it has values and all of them are ISO 8601 timestamps."""
-    as_timestamp = SchemaField(name="probe", type=FieldType.TIMESTAMP)
-    tests = (
-        f"coalesce(bool_and({_has_form(quoted(name))} AND ({cast(quoted(name), as_timestamp)}) IS NOT NULL) "
-        f"FILTER (WHERE {quoted(name)} IS NOT NULL), false)"
-        for name in candidates
-    )
-    return f"SELECT {', '.join(tests)} FROM {relation}"
-
-
-def _has_form(text: str) -> str:
-    """A day alone is not a timestamp: it has to come with a time."""
-    in_form = f"{matches(f'trim({text})', INSTANT_FORM)} OR {matches(f'trim({text})', DATETIME_FORM)}"
-    return f"({in_form}) AND contains({text}, ':')"
-
-
-# --- compiling ----------------------------------------------------------------------------------
-
-
 def compile_transformation(
     params: TransformationParams,
     source: TableSchema,
@@ -157,15 +66,16 @@ def compile_transformation(
     `known` is what apply_schema casts to, `timestamps` are source columns found to hold timestamps.
     Raises SchemaMismatch for columns that are not there and expressions that do not fit the columns.
     """
-    compiler = _Compiler(params, source, known)
-    compiler.rename_and_convert(frozenset(timestamps))
-    for name, expression in (params.calculated_fields or {}).items():
-        compiler.calculate(name, expression)
-    if params.filter is not None:
-        compiler.filter(params.filter)
-    if params.deduplicate is not None:
-        compiler.deduplicate(params.deduplicate.keys, params.deduplicate.order_by)
-    compiler.drop(params.drop or ())
+    with duckdb.connect() as connection:
+        compiler = _Compiler(connection, params, source, known)
+        compiler.rename_and_convert(frozenset(timestamps))
+        for name, expression in (params.calculated_fields or {}).items():
+            compiler.calculate(name, expression)
+        if params.filter is not None:
+            compiler.filter(params.filter)
+        if params.deduplicate is not None:
+            compiler.deduplicate(params.deduplicate.keys, params.deduplicate.order_by)
+        compiler.drop(params.drop or ())
     return Transformation(
         select=compiler.select(relation),
         schema=TableSchema(fields=tuple(compiler.fields)),
@@ -173,31 +83,14 @@ def compile_transformation(
     )
 
 
-def _new_names(params: TransformationParams, source: TableSchema) -> Mapping[str, str]:
-    """Source column -> its name from here on. Raises SchemaMismatch for a mapping that does not fit."""
-    mapped = {old.lower(): new for old, new in (params.column_mappings or {}).items()}
-    unknown = [old for old in params.column_mappings or {} if source.get(old) is None]
-    if unknown:
-        raise _missing("column_mappings", unknown, source)
-    names = {column.name: mapped.get(column.name.lower(), column.name) for column in source.fields}
-    taken: set[str] = set()
-    for name in names.values():
-        if name.lower() in taken:
-            raise SchemaMismatch(f"column_mappings gives two columns the name {name}", column=name)
-        taken.add(name.lower())
-    return names
-
-
-def _missing(part: str, names: Sequence[str], schema: TableSchema) -> SchemaMismatch:
-    return SchemaMismatch(
-        f"{part} names {', '.join(names)}, but the columns are {', '.join(schema.names)}", columns=list(names)
-    )
-
-
 @dataclass
 class _Compiler:
-    """Builds the query layer by layer; each layer reads the one before as `t`."""
+    """Builds the query layer by layer; each layer reads the one before as `t`.
 
+    `connection` is an empty database in which expressions are tried on empty tables, to learn their types.
+    """
+
+    connection: duckdb.DuckDBPyConnection
     params: TransformationParams
     source: TableSchema
     known: TableSchema | None
@@ -206,7 +99,7 @@ class _Compiler:
     is_identity: bool = True
 
     def rename_and_convert(self, timestamps: frozenset[str]) -> None:
-        names = _new_names(self.params, self.source)
+        names = new_names(self.params, self.source)
         self._check_conversions(names)
         converted: list[str] = []
         problems: list[str] = []
@@ -230,7 +123,7 @@ class _Compiler:
         there = {name.lower() for pair in names.items() for name in pair}
         unknown = [name for name in self.params.type_conversions or {} if name.lower() not in there]
         if unknown:
-            raise _missing("type_conversions", unknown, self.source)
+            raise missing_columns("type_conversions", unknown, self.source)
 
     def _target_of(self, column: SchemaField, name: str, timestamps: frozenset[str]) -> SchemaField:
         asked = {old.lower(): kind for old, kind in (self.params.type_conversions or {}).items()}
@@ -288,7 +181,7 @@ class _Compiler:
         schema = TableSchema(fields=tuple(self.fields))
         unknown = [name for name in keys if schema.get(name) is None]
         if unknown:
-            raise _missing("deduplicate.keys", unknown, schema)
+            raise missing_columns("deduplicate.keys", unknown, schema)
         if problem := ordering_problem(order_by) if order_by else None:
             raise SchemaMismatch(f"deduplicate.order_by: {problem}")
         # The position makes the choice between equal rows the same at every attempt.
@@ -306,7 +199,7 @@ class _Compiler:
         schema = TableSchema(fields=tuple(self.fields))
         unknown = [name for name in names if schema.get(name) is None]
         if unknown:
-            raise _missing("drop", unknown, schema)
+            raise missing_columns("drop", unknown, schema)
         dropped = {name.lower() for name in names}
         self.is_identity &= not dropped
         self.fields = [known for known in self.fields if known.name.lower() not in dropped]
@@ -349,12 +242,11 @@ class _Compiler:
     def _describe(self, what: str, layer: str) -> list[tuple[str, str]]:
         columns = ", ".join(f"{quoted(known.name)} {duckdb_type(known)}" for known in self.fields)
         own = f"{quoted(POSITION)} BIGINT, {quoted(OUTCOME)} VARCHAR, {quoted(PROBLEM)} {_PROBLEM_TYPE}"
-        with duckdb.connect() as connection:
-            connection.execute(f"CREATE TABLE t ({columns}, {own})")
-            try:
-                return [(row[0], row[1]) for row in connection.execute(f"DESCRIBE {layer}").fetchall()]
-            except duckdb.Error as error:
-                raise SchemaMismatch(f"{what} does not fit the columns: {error}") from error
+        self.connection.execute(f"CREATE OR REPLACE TABLE t ({columns}, {own})")
+        try:
+            return [(row[0], row[1]) for row in self.connection.execute(f"DESCRIBE {layer}").fetchall()]
+        except duckdb.Error as error:
+            raise SchemaMismatch(f"{what} does not fit the columns: {error}") from error
 
 
 def _described(name: str, kind: str) -> SchemaField:

@@ -31,6 +31,7 @@ from ingestion.steps.manifest import (
 )
 from ingestion.steps.plan import disposition, known_schema
 from ingestion.steps.staging import empty_folder, folder_of, seconds_since, staging_failures
+from ingestion.steps.timestamps import timestamp_candidates, timestamp_probe
 from ingestion.steps.transformation import (
     OUTCOME,
     POSITION,
@@ -39,8 +40,6 @@ from ingestion.steps.transformation import (
     Transformation,
     asks_for_nothing,
     compile_transformation,
-    timestamp_candidates,
-    timestamp_probe,
 )
 from ingestion.warehouses.base import TargetState
 

@@ -5,6 +5,7 @@ DuckDB lets one process write, or several read. Everyone here opens, works and c
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -72,13 +73,11 @@ def _create_if_missing(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh.unlink(missing_ok=True)
         duckdb.connect(str(fresh)).close()
-        os.link(fresh, path)
-    except FileExistsError:
-        return  # Another process was first; its file is as good.
+        with contextlib.suppress(FileExistsError):  # Another process was first; its file is as good.
+            os.link(fresh, path)
+        fresh.unlink()
     except (OSError, duckdb.Error) as error:
         raise TargetFailed(f"the dataset file {path} cannot be made: {error}", path=str(path)) from error
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def _connect(path: Path, read_only: bool, deadline: float, wait_seconds: float) -> duckdb.DuckDBPyConnection:

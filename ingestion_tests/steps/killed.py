@@ -1,4 +1,7 @@
-"""A process that runs an execution and kills itself at a chosen point: `python -m ... <home> <config> <rows> <id> <point>`."""
+"""A process that runs an execution and kills itself at a chosen point.
+
+Arguments: home, configuration and rows as JSON, execution id, point.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from ingestion.errors import (
 )
 from ingestion.steps import discard_staging, extract, load, publish, transform, validate
 from ingestion.steps.manifest import staging_folder
-from ingestion_tests.steps.workbench import Bench, RowsConnector, prepare, run_steps, table_schema
+from ingestion_tests.steps.workbench import Bench, Row, RowsConnector, prepare, run_steps, table_schema
 
 SCHEMA = table_schema(id="INTEGER", name="STRING")
 ROWS = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
@@ -144,7 +144,7 @@ def test_rows_that_do_not_convert_are_quarantined_with_their_reason(tmp_path: Pa
             }
         },
     )
-    rows = [{"id": n, "name": text} for n, text in enumerate(["1.5", "x", "2", "3", None])]
+    rows: list[Row] = [{"id": n, "name": text} for n, text in enumerate(["1.5", "x", "2", "3", None])]
     ctx = bench.context(rows_connector(*rows))
     _, transformed, _, _ = prepare(ctx)
     assert transformed.metrics["records_processed"] == 5
@@ -176,7 +176,7 @@ def test_an_identity_transformation_is_looked_at_but_rewrites_nothing(tmp_path: 
 def test_convert_timestamps_only_where_every_value_is_one(tmp_path: Path) -> None:
     bench = Bench(tmp_path, {"transformation_params": {"convert_timestamps": True}})
     schema = table_schema(a="STRING", b="STRING", c="STRING")
-    rows = [
+    rows: list[Row] = [
         {"a": "2023-01-01T00:00:00+01:00", "b": "2023-01-01 00:00:00", "c": "2023-01-01"},
         {"a": None, "b": "soon", "c": "2023-01-02"},
     ]
@@ -259,7 +259,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
 def test_odd_column_names_survive_the_whole_way(tmp_path: Path) -> None:
     odd = 'a "b" [c]; --\n\u00e9'
     bench = Bench(tmp_path / "it's [home] * x=1", {"transformation_params": {"deduplicate": {"keys": [odd]}}})
-    rows = [{odd: "1"}, {odd: "1"}, {odd: "2"}]
+    rows: list[Row] = [{odd: "1"}, {odd: "1"}, {odd: "2"}]
     result = bench.run(RowsConnector(table_schema(**{odd: "STRING"}), {"f.csv": rows}))
     assert (result.loaded, result.deduplicated) == (2, 1)
     assert bench.rows("DESCRIBE main.t")[0][0] == odd

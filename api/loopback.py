@@ -52,6 +52,8 @@ def is_local_request(headers: Headers) -> bool:
 
 
 def _host_of(address: str) -> str:
+    if "@" in address:
+        return ""  # A user name before the host is no part of a Host or Origin header, only of a trick.
     try:
         return urlsplit(address).hostname or ""
     except ValueError:

@@ -33,7 +33,6 @@ class Service:
 
     def __enter__(self) -> Self:
         self.home.mkdir(parents=True, exist_ok=True)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("INGESTION_")}
         with self._log.open("wb") as log:
             # A session of its own, so that Ctrl-C reaches only this program, which then stops the service.
             self._process = subprocess.Popen(
@@ -41,7 +40,7 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment,
+                env=self._environment(),
                 start_new_session=True,
             )
         try:
@@ -61,7 +60,8 @@ class Service:
     def token(self, role: str, subject: str) -> str:
         """An access token, from the command line."""
         command = [*INGESTION, "token", "--home", str(self.home), "--role", role, "--subject", subject]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        answer = subprocess.run(command, check=True, capture_output=True, text=True, env=self._environment())
+        return answer.stdout.strip()
 
     def output(self) -> str:
         """What the service printed."""
@@ -70,6 +70,12 @@ class Service:
     def wait(self) -> None:
         """Block until the service ends by itself."""
         self._process.wait()
+
+    def _environment(self) -> dict[str, str]:
+        """This program's own, without settings of another deployment and without a way to Google Cloud Storage."""
+        hidden = ("INGESTION_", "GOOGLE_", "STORAGE_EMULATOR_HOST")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+        return kept | {"CLOUDSDK_CONFIG": str(self.home / "no-google-credentials")}
 
     def _wait_ready(self) -> str:
         address = self.home / "run" / "api.url"

@@ -11,6 +11,8 @@ import pytest
 from ingestion.store import Store
 from ingestion_tests.servers.postgres import PostgresServer
 
+pytest_plugins = ["ingestion_tests.servers.stack"]
+
 DATABASES = ("sqlite", "postgresql")
 
 

@@ -64,7 +64,7 @@ class Stack:
             name: child
             for child in psutil.Process(self.process.pid).children()
             for name in CHILDREN
-            if name in child.cmdline()
+            if name in _command_line(child)
         }
 
     def put_object(self, bucket: str, name: str, content: str | bytes) -> Path:
@@ -91,6 +91,13 @@ class Stack:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         return self.process.wait(timeout=60)
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []  # It ended just now, and may still be a zombie.
 
 
 def clean_environment() -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from ingestion_tests.servers.postgres import PostgresServer
+from ingestion_tests.servers.postgres import SUPERUSER, PostgresServer
 
 
 def slow_pipeline(client: httpx.Client, postgres: PostgresServer, seconds: float, **load_params: Any) -> str:
@@ -21,7 +21,7 @@ def slow_pipeline(client: httpx.Client, postgres: PostgresServer, seconds: float
             "port": postgres.port,
             "database": "postgres",
             "sslmode": "disable",
-            "credentials": {"username": "postgres"},
+            "credentials": {"username": SUPERUSER},
         },
     }
     created = client.post("/sources", json=source)

@@ -10,7 +10,7 @@ import pytest
 
 from ingestion.model.source import SourceStatus
 from ingestion.store import Store
-from ingestion_tests.servers.postgres import PostgresServer
+from ingestion_tests.servers.postgres import SUPERUSER, PostgresServer
 from ingestion_tests.servers.stack import Stack, wait_final
 from ingestion_tests.wire.conftest import SALES_ROWS
 from ingestion_tests.wire.golden import CONTRACT, Golden
@@ -116,7 +116,7 @@ def test_get_source_schema(admin: httpx.Client, postgres: PostgresServer, sales_
         "port": postgres.port,
         "database": sales_database,
         "sslmode": "disable",
-        "credentials": {"username": "postgres"},
+        "credentials": {"username": SUPERUSER},
     }
     source_id = create_source(
         admin, {"name": "Sales database", "source_type": "CLOUD_SQL", "connection_details": connection}

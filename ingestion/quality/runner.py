@@ -26,7 +26,8 @@ def _run(connection: duckdb.DuckDBPyConnection, relation: str, schema: TableSche
     try:
         row = connection.execute(compiled.statement, list(compiled.parameters)).fetchone()
     except (duckdb.BinderException, duckdb.ConversionException, duckdb.InvalidInputException) as error:
-        raise SchemaMismatch(f"the check {spec.title} does not fit the rows: {error}", check=spec.title) from error
+        reason = str(error).splitlines()[0]
+        raise SchemaMismatch(f"the check {spec.title} does not fit the rows: {reason}", check=spec.title) from error
     checked, failed = (int(row[0]), int(row[1])) if row else (0, 0)
     passed = failed == 0 if spec.check == "row_count" else failed <= checked * (1 - spec.mostly) + _ROUNDING
     return CheckResult(

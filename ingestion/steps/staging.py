@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from ingestion.steps.context import StepContext
 from ingestion.steps.manifest import (
     EXTRACT_FOLDER,
     Manifest,
+    Transformed,
     are_whole,
     read_manifest,
     staging_folder,
@@ -105,21 +106,27 @@ def adopt_staging(ctx: StepContext, from_execution_id: str) -> bool:
     files = [*old.extraction.files, *old.extraction.rejects]
     if not are_whole(old_folder / EXTRACT_FOLDER, files):
         return False
+    transformed = old.transformed
+    if transformed is not None and not are_whole(old_folder / transformed.folder, _transformed_files(transformed)):
+        transformed = None
     folder = folder_of(ctx)
     with staging_failures(folder):
         _link_files(old_folder / EXTRACT_FOLDER, empty_folder(folder / EXTRACT_FOLDER), files)
-        write_manifest(
-            folder,
-            old.model_copy(
-                update={
-                    "execution_id": ctx.execution.execution_id,
-                    "transformed": None,
-                    "staged_rows": None,
-                    "validated": False,
-                }
-            ),
-        )
+        if transformed is not None and transformed.folder != EXTRACT_FOLDER:
+            copies = empty_folder(folder / transformed.folder)
+            _link_files(old_folder / transformed.folder, copies, _transformed_files(transformed))
+        taken_over = {
+            "execution_id": ctx.execution.execution_id,
+            "transformed": transformed,
+            "staged_rows": None,
+            "validated": False,
+        }
+        write_manifest(folder, old.model_copy(update=taken_over))
     return True
+
+
+def _transformed_files(transformed: Transformed) -> Sequence[StagedFile]:
+    return [*transformed.files, *transformed.rejects]
 
 
 def _is_same_work(ctx: StepContext, old: Manifest) -> bool:

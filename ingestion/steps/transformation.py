@@ -246,7 +246,9 @@ class _Compiler:
         try:
             return [(row[0], row[1]) for row in self.connection.execute(f"DESCRIBE {layer}").fetchall()]
         except duckdb.Error as error:
-            raise SchemaMismatch(f"{what} does not fit the columns: {error}") from error
+            # DuckDB's first line says it all; the rest are hints and the query.
+            reason = str(error).splitlines()[0]
+            raise SchemaMismatch(f"{what} does not fit the columns: {reason}") from error
 
 
 def _described(name: str, kind: str) -> SchemaField:

@@ -144,12 +144,17 @@ def test_files_are_appended_once_unless_forced(tmp_path: Path) -> None:
 # --- retries ---
 
 
-def test_a_retry_takes_over_whole_staging(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, APPENDING)
+@pytest.mark.parametrize("damage", [False, True])
+def test_a_retry_takes_over_whole_staging(tmp_path: Path, damage: bool) -> None:
+    bench = Bench(tmp_path, {**APPENDING, "transformation_params": {"calculated_fields": {"double": "id * 2"}}})
     connector = table(row(1, "a", 1))
     prepare(bench.context(connector, "e1"))
+    made = Path("transform") / "rows.parquet"
+    if damage:
+        (staging_folder(bench.settings, "e1") / made).write_bytes(b"")
     again = bench.context(connector, "e2")
     assert adopt_staging(again, "e1")
+    assert (staging_folder(bench.settings, "e2") / made).exists() != damage
     assert run_steps(again).loaded == 1
     assert connector.reads == 1
     assert publish(again).loaded == 1

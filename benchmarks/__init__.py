@@ -1,0 +1,1 @@
+"""Measurements of the running service. Not part of the tests."""

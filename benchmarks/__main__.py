@@ -135,7 +135,7 @@ Medians of {len(small.seconds)} rounds, interleaved. Seconds from asking for the
 {large.row(FLIGHTS.rows)}
 {alone.row(FLIGHTS.rows)}
 
-The service takes {large.median / alone.median:.1f} times as long for the flights as DuckDB alone. It also starts a process,
+The service takes {large.median / alone.median:.1f} times as long for the flights as DuckDB alone. It starts a process,
 tells the types from every value, stages and checksums Parquet, runs five checks, and publishes in one transaction.
 """
 

@@ -106,8 +106,9 @@ def _postgresql_engine(url: URL) -> Engine:
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:
-    # A process that stops between two statements must not hold its rows forever.
     autocommit, connection.autocommit = connection.autocommit, True
+    connection.execute("SET timezone = 'UTC'")
+    # A process that stops between two statements must not hold its rows forever.
     connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
     connection.execute(f"SET idle_in_transaction_session_timeout = '{2 * BUSY_SECONDS}s'")
     connection.autocommit = autocommit

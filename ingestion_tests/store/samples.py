@@ -12,7 +12,6 @@ from ingestion.model.execution import Trigger
 from ingestion.model.pipeline import Pipeline
 from ingestion.model.source import Source, SourceStatus, SourceType
 from ingestion.store import NewExecution, Store
-from ingestion.store.engine import Database
 from ingestion.store.tables import claims, executions, tasks
 
 MOMENT = datetime(2023, 6, 15, 10, 30, 0, 123456, tzinfo=UTC)
@@ -94,16 +93,12 @@ def seconds(number: float) -> timedelta:
     return timedelta(seconds=number)
 
 
-def broken_rules(url: str) -> list[str]:
+def broken_rules(store: Store) -> list[str]:
     """What is not as it has to be, however the processes that wrote the store ended."""
-    database = Database(url)
-    try:
-        with database.read() as connection:
-            all_executions = connection.execute(select(executions)).mappings().all()
-            all_claims = connection.execute(select(claims)).mappings().all()
-            all_tasks = connection.execute(select(tasks)).mappings().all()
-    finally:
-        database.close()
+    with store.executions._database.read() as connection:
+        all_executions = connection.execute(select(executions)).mappings().all()
+        all_claims = connection.execute(select(claims)).mappings().all()
+        all_tasks = connection.execute(select(tasks)).mappings().all()
     holders = {claim["execution_id"]: claim["pipeline_id"] for claim in all_claims}
     final = {row["execution_id"] for row in all_executions if row["status"] in ("SUCCESS", "FAILED")}
     broken = []

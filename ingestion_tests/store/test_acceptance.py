@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -23,9 +21,9 @@ from ingestion.model.execution import (
 from ingestion.model.pipeline import Pipeline
 from ingestion.model.source import SourceType
 from ingestion.store import Page, Store
+from ingestion_tests.store.conftest import PROCESSES
 from ingestion_tests.store.samples import a_new_execution, a_pipeline, broken_rules, running, with_pipeline
 
-_PROCESSES = 3
 FAILURE = ErrorDetails(error_code="INTERNAL_ERROR", error_message="broken")
 
 
@@ -157,9 +155,7 @@ def test_a_queued_execution_can_be_cancelled(store: Store, pipeline: Pipeline) -
     assert store.executions.get("e2").is_queued is False
 
 
-def test_the_newest_scheduled_execution_replaces_those_that_wait(
-    store: Store, store_url: str, pipeline: Pipeline
-) -> None:
+def test_the_newest_scheduled_execution_replaces_those_that_wait(store: Store, pipeline: Pipeline) -> None:
     running(store, pipeline, "e1")
     store.executions.accept(a_new_execution(pipeline, "by-hand", queue_if_busy=True))
     for number in range(3):
@@ -175,7 +171,7 @@ def test_the_newest_scheduled_execution_replaces_those_that_wait(
     assert replaced.error_details.error_code == "SUPERSEDED"
     assert "'tick2'" in replaced.error_details.error_message
     assert {task.status for task in store.executions.all_tasks("tick1")} == {TaskStatus.SKIPPED}
-    assert broken_rules(store_url) == []
+    assert broken_rules(store) == []
 
 
 def test_a_running_scheduled_execution_is_not_replaced(store: Store, pipeline: Pipeline) -> None:
@@ -185,7 +181,7 @@ def test_a_running_scheduled_execution_is_not_replaced(store: Store, pipeline: P
     assert store.executions.get("tick0").status is ExecutionStatus.PENDING
 
 
-def test_fifty_simultaneous_calls_give_one_acceptance(store: Store, store_url: str, pipeline: Pipeline) -> None:
+def test_fifty_simultaneous_calls_give_one_acceptance(store: Store, pipeline: Pipeline) -> None:
     def attempt(number: int) -> str:
         try:
             return store.executions.accept(a_new_execution(pipeline, f"e{number}")).execution_id
@@ -197,7 +193,7 @@ def test_fifty_simultaneous_calls_give_one_acceptance(store: Store, store_url: s
     (winner,) = [answer for answer in answers if not answer.startswith("behind")]
     assert answers == {winner: 1, f"behind {winner}": 49}
     assert [each.execution_id for each in store.executions.unfinished()] == [winner]
-    assert broken_rules(store_url) == []
+    assert broken_rules(store) == []
 
 
 def _accept_in_process(url: str, pipeline: Pipeline, process: int) -> int:
@@ -219,18 +215,11 @@ def _promote_in_process(url: str, _process: int) -> list[str]:
         return [execution.execution_id for execution in own.executions.promote_queued()]
 
 
-@pytest.fixture(scope="module")
-def processes() -> Iterator[ProcessPoolExecutor]:
-    """Processes that start from nothing, as several API processes do; kept, since they start slowly."""
-    with ProcessPoolExecutor(_PROCESSES, multiprocessing.get_context("spawn")) as pool:
-        yield pool
-
-
 def test_processes_that_accept_and_promote_at_once(
     store: Store, store_url: str, pipeline: Pipeline, processes: ProcessPoolExecutor
 ) -> None:
     pipelines = [pipeline, *(with_pipeline(store, f"q{number}") for number in range(5))]
-    accepted = list(processes.map(partial(_accept_in_process, store_url, pipeline), range(_PROCESSES)))
+    accepted = list(processes.map(partial(_accept_in_process, store_url, pipeline), range(PROCESSES)))
     assert sum(accepted) == 1
 
     for each in pipelines[1:]:
@@ -242,7 +231,7 @@ def test_processes_that_accept_and_promote_at_once(
         if not execution.is_queued:
             store.executions.fail(execution.execution_id, FAILURE)
     promoted = [
-        name for names in processes.map(partial(_promote_in_process, store_url), range(_PROCESSES)) for name in names
+        name for names in processes.map(partial(_promote_in_process, store_url), range(PROCESSES)) for name in names
     ]
     assert sorted(promoted) == sorted(f"queued-{each.pipeline_id}-0" for each in pipelines)
-    assert broken_rules(store_url) == []
+    assert broken_rules(store) == []

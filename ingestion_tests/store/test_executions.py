@@ -40,7 +40,7 @@ def test_an_unknown_execution_is_not_found(store: Store, execution_id: str) -> N
     assert store.executions.tasks(execution_id, Page()).total == 0
 
 
-def test_a_success(store: Store, store_url: str, pipeline: Pipeline) -> None:
+def test_a_success(store: Store, pipeline: Pipeline) -> None:
     publishing(store, pipeline)
     metrics = {"total_time_seconds": 900, "loading_time_seconds": 180.5}
     assert store.executions.succeed("e1", 5_280_000_000, metrics)
@@ -49,7 +49,7 @@ def test_a_success(store: Store, store_url: str, pipeline: Pipeline) -> None:
     assert done.end_time is not None
     assert done.end_time >= done.start_time
     assert store.executions.accept(a_new_execution(pipeline, "e2")).is_queued is False
-    assert broken_rules(store_url) == []
+    assert broken_rules(store) == []
 
 
 def test_a_success_needs_the_fence(store: Store, pipeline: Pipeline) -> None:
@@ -58,7 +58,7 @@ def test_a_success_needs_the_fence(store: Store, pipeline: Pipeline) -> None:
     assert store.executions.get("e1").status is ExecutionStatus.RUNNING
 
 
-def test_a_failure(store: Store, store_url: str, pipeline: Pipeline) -> None:
+def test_a_failure(store: Store, pipeline: Pipeline) -> None:
     running(store, pipeline)
     store.executions.start_task("e1", "extract_from_gcs", {})
     assert store.executions.fail("e1", FAILURE, {"total_time_seconds": 1})
@@ -69,7 +69,7 @@ def test_a_failure(store: Store, store_url: str, pipeline: Pipeline) -> None:
     ends = [task.end_time is None for task in store.executions.all_tasks("e1")]
     assert ends == [False, True, True, True]
     assert store.executions.accept(a_new_execution(pipeline, "e2")).is_queued is False
-    assert broken_rules(store_url) == []
+    assert broken_rules(store) == []
 
 
 def test_a_failure_before_the_start_names_no_task(store: Store, pipeline: Pipeline) -> None:
@@ -85,7 +85,7 @@ def test_a_failure_after_the_fence_is_possible(store: Store, pipeline: Pipeline)
     assert store.executions.get("e1").publish_state is PublishState.CLAIMED
 
 
-def test_a_cancel(store: Store, store_url: str, pipeline: Pipeline) -> None:
+def test_a_cancel(store: Store, pipeline: Pipeline) -> None:
     running(store, pipeline)
     store.executions.start_task("e1", "extract_from_gcs", {})
     store.executions.finish_task("e1", "extract_from_gcs", {})
@@ -99,7 +99,7 @@ def test_a_cancel(store: Store, store_url: str, pipeline: Pipeline) -> None:
     assert not store.executions.start("e1", "run-of-e1")
     assert store.executions.cancel("e1", "again") is CancelOutcome.ALREADY_CANCELLED
     assert store.executions.get("e1") == cancelled
-    assert broken_rules(store_url) == []
+    assert broken_rules(store) == []
 
 
 def test_a_cancel_comes_too_late_for_the_fence(store: Store, pipeline: Pipeline) -> None:
@@ -220,7 +220,7 @@ def test_a_success_closes_what_a_lost_worker_left_open(store: Store, pipeline: P
     assert store.executions.all_tasks("e1")[-1].end_time is not None
 
 
-def test_cancel_and_publish_have_one_winner(store: Store, store_url: str, pipeline: Pipeline) -> None:
+def test_cancel_and_publish_have_one_winner(store: Store, pipeline: Pipeline) -> None:
     def contest(number: int) -> tuple[bool, bool]:
         execution_id = running(store, pipeline, f"e{number}")
         with ThreadPoolExecutor(6) as pool:
@@ -237,10 +237,10 @@ def test_cancel_and_publish_have_one_winner(store: Store, store_url: str, pipeli
         return cancelled, True in claimed
 
     assert set(map(contest, range(10))) <= {(True, False), (False, True)}
-    assert broken_rules(store_url) == []
+    assert broken_rules(store) == []
 
 
-def test_cancel_and_promotion_leave_no_claim_behind(store: Store, store_url: str, pipeline: Pipeline) -> None:
+def test_cancel_and_promotion_leave_no_claim_behind(store: Store, pipeline: Pipeline) -> None:
     for number in range(10):
         running(store, pipeline, f"first{number}")
         store.executions.accept(a_new_execution(pipeline, f"queued{number}", queue_if_busy=True))
@@ -250,5 +250,5 @@ def test_cancel_and_promotion_leave_no_claim_behind(store: Store, store_url: str
             cancelling = pool.submit(store.executions.cancel, f"queued{number}")
         assert promoting.exception() is None
         assert cancelling.result() is CancelOutcome.CANCELLED
-        assert broken_rules(store_url) == []
+        assert broken_rules(store) == []
         assert store.executions.unfinished() == []

@@ -110,7 +110,7 @@ def test_tasks_are_paged_in_the_order_they_run(store: Store) -> None:
     assert ([task.task_id for task in pending.items], pending.total) == (["transform_data"], 3)
 
 
-def test_no_task_stays_open_when_its_execution_ends_meanwhile(store: Store, store_url: str) -> None:
+def test_no_task_stays_open_when_its_execution_ends_meanwhile(store: Store) -> None:
     pipeline = store.pipelines.get("p1")
     for number in range(8):
         store.executions.fail("e1", FAILURE)
@@ -120,4 +120,4 @@ def test_no_task_stays_open_when_its_execution_ends_meanwhile(store: Store, stor
             failing = pool.submit(store.executions.fail, execution_id, FAILURE)
             pool.submit(store.executions.skip_task, execution_id, "transform_data")
         assert failing.result()
-        assert broken_rules(store_url) == []
+        assert broken_rules(store) == []

@@ -22,6 +22,7 @@ from ingestion.errors import (
 )
 from ingestion.model.execution import ErrorDetails, Execution, task_ids_for
 from ingestion.model.pipeline import Pipeline
+from ingestion.model.quality import CheckResult
 from ingestion.model.source import Source, SourceStatus
 from ingestion.orchestration import events
 from ingestion.orchestration.acceptance import NotOurs, accepted_execution
@@ -40,6 +41,9 @@ from ingestion.steps import (
 )
 from ingestion.store import CancelOutcome
 
+Event = dg.AssetMaterialization | dg.AssetCheckEvaluation
+Tell = Callable[[Event], None]
+
 PROGRESS_SECONDS = 0.5
 """Least time between two progress writes of a task."""
 
@@ -49,8 +53,11 @@ _UNREACHABLE = (ConnectionFailed, SourceAuthenticationFailed, SourcePermissionDe
 _VALIDATE = 3
 
 
-def run_task(context: dg.OpExecutionContext, index: int) -> None:
-    """Do task `index` of the run's execution. Raises dg.Failure, or Dagster's interrupt for a cancelled one."""
+def run_task(context: dg.OpExecutionContext, index: int, tell: Tell) -> None:
+    """Do task `index` of the run's execution; `tell` takes what is worth an event in Dagster.
+
+    Raises dg.Failure, or Dagster's interrupt for a cancelled execution.
+    """
     here = services()
     try:
         accepted = accepted_execution(here.store, context.run)
@@ -60,7 +67,7 @@ def run_task(context: dg.OpExecutionContext, index: int) -> None:
         raise events.failure(error) from error
     if accepted.is_first_task:
         _catch_up(context, here, accepted.execution, index)
-    _Task(context, here, accepted.execution, index).perform()
+    _Task(context, here, accepted.execution, index, tell).perform()
 
 
 def _catch_up(context: dg.OpExecutionContext, here: Services, execution: Execution, index: int) -> None:
@@ -70,19 +77,26 @@ def _catch_up(context: dg.OpExecutionContext, here: Services, execution: Executi
     (re-execution from failure in Dagster's UI) does the earlier tasks here, which is quick with staged files.
     """
     if execution.retry_of_execution_id is not None:
-        _Task(context, here, execution, 0).adopt(execution.retry_of_execution_id)
+        _Task(context, here, execution, 0, _untold).adopt(execution.retry_of_execution_id)
     for earlier in range(index):
-        _Task(context, here, execution, earlier).perform()
+        _Task(context, here, execution, earlier, _untold).perform()
+
+
+def _untold(event: Event) -> None:
+    """Only the last task, which is never caught up on, has events."""
 
 
 class _Task:
     """One task of a running execution."""
 
-    def __init__(self, context: dg.OpExecutionContext, here: Services, execution: Execution, index: int) -> None:
+    def __init__(
+        self, context: dg.OpExecutionContext, here: Services, execution: Execution, index: int, tell: Tell
+    ) -> None:
         self._context = context
         self._here = here
         self._execution = execution
         self._index = index
+        self._tell = tell
         self._task_id = task_ids_for(execution.source_type)[index]
         self._executions = here.store.executions
         self._last_progress = time.monotonic()
@@ -153,7 +167,7 @@ class _Task:
         except QualityFailed as error:
             self._note_failed_checks(pipeline, error)
             raise
-        self._tell(events.check_evaluations(pipeline, outcome.checks))
+        self._tell_checks(pipeline, outcome.checks)
         if not self._executions.claim_publish(self._execution.execution_id):
             raise Cancelled("Execution cancelled before it could publish", execution_id=self._execution.execution_id)
         result = publish(step_context)
@@ -161,17 +175,17 @@ class _Task:
         tasks = self._executions.all_tasks(self._execution.execution_id)
         metrics = execution_metrics(self._execution, tasks, result, clock.now())
         self._executions.succeed(self._execution.execution_id, result.loaded, metrics)
-        self._tell([events.materialization(pipeline, self._execution, result, metrics, tasks)])
+        self._tell(events.materialization(pipeline, self._execution, result, metrics, tasks))
         self._discard()
 
+    def _tell_checks(self, pipeline: Pipeline, checks: Iterable[CheckResult]) -> None:
+        for evaluation in events.check_evaluations(pipeline, checks):
+            self._tell(evaluation)
+
     def _note_failed_checks(self, pipeline: Pipeline, error: QualityFailed) -> None:
-        self._tell(events.check_evaluations(pipeline, error.facts["checks"]))
+        self._tell_checks(pipeline, error.facts["checks"])
         self._executions.start_task(self._execution.execution_id, self._task_id, error.facts["params"])
         self._executions.progress_task(self._execution.execution_id, self._task_id, error.facts["metrics"])
-
-    def _tell(self, told: Iterable[Any]) -> None:
-        for event in told:
-            self._context.log_event(event)
 
     def _fail(self, error: IngestionError, cause: Exception) -> NoReturn:
         details = ErrorDetails(error_code=error.code, error_message=error.message, task_id=self._task_id)

@@ -1,8 +1,8 @@
 """One Dagster job per pipeline: four ops in a row, named like the contract's tasks."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import pairwise
-from typing import Any
+from typing import Any, NoReturn
 
 import dagster as dg
 
@@ -11,7 +11,7 @@ from ingestion.model.pipeline import Pipeline
 from ingestion.model.source import Source
 from ingestion.orchestration import tags
 from ingestion.orchestration.assets import job_asset_layer
-from ingestion.orchestration.execution import run_task
+from ingestion.orchestration.execution import Event, run_task
 from ingestion.orchestration.resources import WAREHOUSE_KEY, SourceResource
 
 _TASK_DESCRIPTIONS = (
@@ -76,10 +76,10 @@ def broken_job(dag_id: str, error: Exception) -> dg.JobDefinition:
     """A job in place of one that cannot be built: it says why, and fails with it when it is run."""
     reason = f"{type(error).__name__}: {error}"
 
-    def fail(context: dg.OpExecutionContext) -> None:
+    def fail(context: dg.OpExecutionContext, inputs: Mapping[str, Any]) -> NoReturn:
         raise dg.Failure(description=f"The job cannot be built. {reason}", allow_retries=False)
 
-    op = dg.OpDefinition(name="cannot_be_built", compute_fn=_as_compute(fail), outs={"result": dg.Out(dg.Nothing)})
+    op = dg.OpDefinition(name="cannot_be_built", compute_fn=fail, outs={"result": dg.Out(dg.Nothing)})
     graph = dg.GraphDefinition(name=dag_id, node_defs=[op])
     return graph.to_job(
         description=f"**This pipeline's job cannot be built.** {reason}",
@@ -89,25 +89,25 @@ def broken_job(dag_id: str, error: Exception) -> dg.JobDefinition:
 
 
 def _op(index: int, task_id: str, needs: Set[str]) -> dg.OpDefinition:
-    def compute(context: dg.OpExecutionContext) -> None:
-        run_task(context, index)
+    def compute(context: dg.OpExecutionContext, inputs: Mapping[str, Any]) -> Iterator[Any]:
+        told: list[Event] = []
+        try:
+            run_task(context, index, told.append)
+        except dg.Failure:
+            # Events that a step only logs are lost when it fails; those it yields are not.
+            yield from told
+            raise
+        yield from told
+        yield dg.Output(None)
 
     return dg.OpDefinition(
         name=task_id,
-        compute_fn=_as_compute(compute),
+        compute_fn=compute,
         ins={"start": dg.In(dg.Nothing)} if index else {},
         outs={"result": dg.Out(dg.Nothing)},
         required_resource_keys=set(needs),
         description=_TASK_DESCRIPTIONS[index],
     )
-
-
-def _as_compute(body: Callable[[dg.OpExecutionContext], None]) -> Callable[..., Any]:
-    def compute(context: dg.OpExecutionContext, inputs: Mapping[str, Any]) -> Any:
-        body(context)
-        yield dg.Output(None)
-
-    return compute
 
 
 def _no_op_config(params: Mapping[str, Any]) -> Mapping[str, Any]:

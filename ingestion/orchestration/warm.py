@@ -1,7 +1,8 @@
 """The launcher process: everything is imported and warm, and each run gets a fork of it.
 
 Starting an interpreter and importing Dagster takes seconds, a fork takes milliseconds. The price is discipline:
-before a fork this process has one thread and no database, gRPC or network handle.
+before a fork this process has one Python thread and no database, gRPC or network handle. The native helper threads
+of numpy and Arrow, which never run Python, are remade after a fork by these libraries themselves.
 
 The protocol is one JSON object a line over a unix socket: `{"op": "start", ...RunRequest}` answers
 `{"ok": true, "pid": ...}`; `{"op": "ping"}` answers the number of live workers. Everything else about a worker
@@ -11,19 +12,20 @@ The protocol is one JSON object a line over a unix socket: `{"op": "start", ...R
 import contextlib
 import gc
 import importlib
+import importlib.util
 import json
 import logging
 import os
 import selectors
 import signal
 import socket
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psutil
 
 from ingestion.orchestration.instance import export_settings
 from ingestion.orchestration.worker import TERMINATION_GRACE_SECONDS, RunRequest, work
@@ -53,6 +55,9 @@ PRELOADED: Sequence[str] = (
     "sqlalchemy.dialects.sqlite",
 )
 
+# DuckDB imports it, where it is installed, at its first statement with parameters: a second in each run.
+PRELOADED_IF_INSTALLED: Sequence[str] = ("pandas",)
+
 _REQUEST_SECONDS = 5.0
 _LARGEST_REQUEST_BYTES = 1 << 20
 _EXIT_MARGIN_SECONDS = 2.0
@@ -62,7 +67,8 @@ logger = logging.getLogger("ingestion.launcher")
 
 def warm_up() -> None:
     """Import what runs need, execute one throw-away run in memory, and freeze the heap for sharing."""
-    for module in PRELOADED:
+    installed = [name for name in PRELOADED_IF_INSTALLED if importlib.util.find_spec(name) is not None]
+    for module in (*PRELOADED, *installed):
         importlib.import_module(module)
 
     @dg.op
@@ -99,12 +105,14 @@ class WarmServer:
 
     def serve(self) -> None:
         """Block until stopped; no worker is left when this returns."""
+        if threading.active_count() > 1:
+            raise RuntimeError(f"a fork is only safe in a process with one thread, not {threading.enumerate()}")
         self._handle_signals()
         self._selector.register(self._listener, selectors.EVENT_READ, self._answer)
         self._selector.register(self._wakeup_reader, selectors.EVENT_READ, self._drain_wakeup)
         if self._lifeline is not None:
             self._selector.register(self._lifeline, selectors.EVENT_READ, self._read_lifeline)
-        logger.info("ready: %s, %d native threads", self._socket_file, psutil.Process().num_threads())
+        logger.info("ready at %s", self._socket_file)
         while not self._stopping:
             self._turn(timeout=None)
         self._stop_workers()

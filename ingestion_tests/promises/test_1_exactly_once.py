@@ -92,7 +92,7 @@ class Model:
 
 
 @pytest.mark.parametrize("disposition", list(EXTRACTIONS))
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(batches=batches, bad=st.integers(0, 2))
 def test_every_row_is_somewhere_exactly_once(disposition: str, batches: list[list[dict[str, Any]]], bad: int) -> None:
     with tempfile.TemporaryDirectory() as home:

@@ -113,6 +113,7 @@ def _timestamp(text: str, field: SchemaField, formats: Formats) -> str:
         return parsed if formats.timestamp_has_zone else f"{parsed} AT TIME ZONE 'UTC'"
     # DuckDB knows +HH:MM but not +HH alone, and no lower-case z.
     zoned = f"regexp_replace(regexp_replace(trim({text}), '\\s?(z|GMT)$', 'Z'), '(:\\d\\d[^+-]*[+-]\\d\\d)$', '\\1:00')"
+    zoned = f"regexp_replace({zoned}, '^([^:]*:\\d\\d)([^:\\d].*|)$', '\\1:00\\2')"
     return (
         f"CASE WHEN {matches(f'trim({text})', INSTANT_FORM)} THEN TRY_CAST({zoned} AS TIMESTAMP WITH TIME ZONE) "
         f"WHEN {matches(f'trim({text})', DATETIME_FORM)} "

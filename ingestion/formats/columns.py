@@ -14,6 +14,7 @@ from ingestion.formats.types import duckdb_type, numeric_field, type_label
 from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchema
 
 POSITION_COLUMN = "position"
+TEXT_COLUMN = "text"
 
 
 class Encoding(StrEnum):
@@ -49,8 +50,8 @@ class Target:
 class RawFile:
     """One object as staged before types: a Parquet file with the columns `fields` (by column id).
 
-    A NATIVE column has its field. `first_row` is the number of rows before it in its object. A file of tokens
-    also has POSITION_COLUMN: the row's line or element number.
+    A NATIVE column has its field. Files of cells and tokens also have POSITION_COLUMN, the row's line or element
+    number, and a file of cells may have TEXT_COLUMN, the row as it stands. `unit` says what the position counts.
     """
 
     object: str
@@ -58,7 +59,8 @@ class RawFile:
     encoding: Encoding
     fields: Mapping[str, SchemaField | None]
     rows: int
-    first_row: int = 0
+    unit: str = "row"
+    has_text: bool = False
 
 
 class Columns:

@@ -1,241 +1,154 @@
-"""CSV files, structurally: every row either has one text cell per column, or is rejected with its line.
-
-DuckDB reads with a declared dialect, strictly and in one thread: its parallel scanner loses rows around
-quoted line ends when other rows of the file are ragged.
-"""
+"""CSV files, structurally: every row either has one text cell per column, or is rejected with its line."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
-
 from ingestion.errors import ParseFailed
+from ingestion.formats.cells import CellFile
+from ingestion.formats.columns import Columns, Encoding, RawFile
 from ingestion.formats.detection import kind_of
-from ingestion.formats.dialect import Dialect, Layout, layout_of, records
-from ingestion.formats.engine import ROW_GROUP, Tick, run
-from ingestion.formats.rejects import SHOWN_ROW, Reject, RejectFile
-from ingestion.formats.types import literal, quoted
+from ingestion.formats.dialect import Layout, layout_of
+from ingestion.formats.engine import Tick
+from ingestion.formats.records import LONGEST_ROW, Record, RecordParser
+from ingestion.formats.rejects import Reject, RejectFile
 from ingestion.formats.unpacking import ByteStream, utf8_chunks
 from ingestion.model.pipeline import FileExtraction
 
 _HEAD_BYTES = 1 << 20
-LONGEST_ROW = 8 << 20
-"""Bytes a row may have; a longer one is rejected."""
-_BUFFER = 2 * LONGEST_ROW
-_CODES = {
-    "MISSING COLUMNS": "MISSING_COLUMNS",
-    "TOO MANY COLUMNS": "TOO_MANY_COLUMNS",
-    "UNQUOTED VALUE": "UNCLOSED_QUOTE",
-    "LINE SIZE OVER MAXIMUM": "ROW_TOO_LONG",
-    "INVALID ENCODING": "INVALID_ENCODING",
-}
 
 
-@dataclass(frozen=True)
-class DelimitedFile:
-    """A CSV file's rows as UTF-8 text at `path`, header removed. `layout` says what was removed."""
-
-    object: str
-    path: Path
-    layout: Layout
-
-
-@dataclass(frozen=True)
-class Cells:
-    """The outcome of the structural read: rows kept, and the first lines of rejected ones."""
-
-    rows: int
-    rejected_lines: frozenset[int]
-
-
-def write_rows(
-    stream: ByteStream, name: str, params: FileExtraction, declared: Sequence[str], path: Path, tick: Tick
-) -> DelimitedFile | None:
-    """Bring the rows of a CSV stream to `path` as UTF-8. None when there is not even a header."""
-    chunks = utf8_chunks(stream, name, params.encoding, tick)
-    head, is_whole = b"", False
-    while len(head) < _HEAD_BYTES and not is_whole:
-        chunk = next(chunks, b"")
-        head, is_whole = head + chunk, not chunk
-    if not head.strip():
-        return None
-    layout = layout_of(head, name, params, kind_of(name).extension, declared, is_whole)
-    with path.open("wb") as out:
-        out.write(head[layout.start :])
-        out.writelines(chunks)
-    return DelimitedFile(name, path, layout)
-
-
-def read_cells(
-    connection: duckdb.DuckDBPyConnection,
-    file: DelimitedFile,
-    ids: Sequence[str],
+def stage_csv(
+    stream: ByteStream,
+    name: str,
+    params: FileExtraction,
+    declared: Sequence[str],
     null_values: Sequence[str],
+    columns: Columns,
     path: Path,
     rejects: RejectFile,
     tick: Tick,
-) -> Cells:
-    """Write the cells as text to the Parquet file `path` in columns named by `ids`; reject what has no such shape.
+) -> RawFile | None:
+    """Stage a CSV stream as cells in the Parquet file `path`. None when there is not even a header.
 
-    An unquoted null marker is NULL. Raises ParseFailed when the file as a whole has no consistent line ends.
+    `declared` names the columns of a file without a header. An unquoted null marker is NULL.
     """
-    try:
-        rows = _copy(connection, file.path, file.layout.dialect, ids, null_values, path, tick)
-    except duckdb.InvalidInputException as error:
-        if "invalid state" not in str(error):
-            problem = str(error).partition("\n")[0]
-            raise ParseFailed(f"'{file.object}' cannot be read as CSV: {problem}", object=file.object) from error
-        rows = _copy_with_one_line_end(connection, file, ids, null_values, path, tick)
-    return Cells(rows, frozenset(_collect_rejects(connection, file, rejects)))
+    chunks = utf8_chunks(stream, name, params.encoding, tick)
+    head, is_whole = _head(chunks)
+    if not head.strip():
+        return None
+    end = b"\n" if b"\n" in head or b"\r" not in head else b"\r"
+    first = head.decode("utf-8", "surrogateescape").split(end.decode())
+    if not (is_whole and first[-1]):
+        first.pop()  # What follows the last line end: nothing, or a line that is cut off.
+    layout = layout_of(first, name, params, kind_of(name).extension, declared, is_whole)
+    lines = _lines(itertools.chain([head], chunks), end, name)
+    found = columns.of_file(layout.names)
+    ids = [column.id for column in found]
+    # Told types always fit; a row can only be rejected for a type that was there before.
+    keeps_text = any(column.fixed for column in found)
+    with CellFile(path, ids, null_values, keeps_text, layout.dialect.delimiter) as cells:
+        _Rows(lines, layout, name, cells, rejects, tick).read()
+    return RawFile(name, path, Encoding.TEXT, dict.fromkeys(ids), cells.rows, "line", keeps_text)
 
 
-def _copy(
-    connection: duckdb.DuckDBPyConnection,
-    source: Path,
-    dialect: Dialect,
-    ids: Sequence[str],
-    null_values: Sequence[str],
-    path: Path,
-    tick: Tick,
-) -> int:
-    for table in ("bad_rows", "bad_scans"):
-        connection.execute(f"DROP TABLE IF EXISTS {table}")
-    columns = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in ids)
-    nulls = ", ".join(literal(null) for null in null_values)
-    sql = (
-        f"COPY (SELECT {', '.join(map(quoted, ids))} FROM read_csv({literal(escape_glob(source))}, "
-        f"auto_detect = false, header = false, skip = 0, delim = {literal(dialect.delimiter)}, "
-        f"quote = {literal(dialect.quote)}, escape = {literal(dialect.escape)}, strict_mode = true, parallel = false, "
-        f"null_padding = false, nullstr = [{nulls}], allow_quoted_nulls = false, columns = {{{columns}}}, "
-        f"max_line_size = {LONGEST_ROW}, buffer_size = {_BUFFER}, compression = 'none', hive_partitioning = false, "
-        f"store_rejects = true, rejects_table = 'bad_rows', rejects_scan = 'bad_scans')) "
-        f"TO {literal(str(path))} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {ROW_GROUP})"
-    )
-    return int(run(connection, sql, tick)[0][0])
+def _head(chunks: Iterator[bytes]) -> tuple[bytes, bool]:
+    """About the first megabyte, and whether that is all."""
+    head = b""
+    while len(head) < _HEAD_BYTES:
+        chunk = next(chunks, b"")
+        if not chunk:
+            return head, True
+        head += chunk
+    return head, False
 
 
-def _copy_with_one_line_end(
-    connection: duckdb.DuckDBPyConnection,
-    file: DelimitedFile,
-    ids: Sequence[str],
-    null_values: Sequence[str],
-    path: Path,
-    tick: Tick,
-) -> int:
-    """Read a file that mixes LF and CRLF, by ending every line outside quotes in LF."""
-    uniform = file.path.with_suffix(".lf")
-    quote = file.layout.dialect.quote.encode()
-    with file.path.open("rb") as source, uniform.open("wb") as out:
-        is_quoted = False
-        for line in source:
-            if quote and line.count(quote) % 2:
-                is_quoted = not is_quoted
-            out.write(line[:-2] + b"\n" if line.endswith(b"\r\n") and not is_quoted else line)
-    uniform.replace(file.path)
-    try:
-        return _copy(connection, file.path, file.layout.dialect, ids, null_values, path, tick)
-    except duckdb.InvalidInputException as error:
-        raise ParseFailed(
-            f"'{file.object}' cannot be read as CSV: its line ends are mixed, or a carriage return stands in a "
-            f"value without quotes",
-            object=file.object,
-        ) from error
+def _lines(chunks: Iterator[bytes], end: bytes, name: str) -> Iterator[str]:
+    """Lines without their ends; bytes that are not UTF-8 become lone surrogates."""
+    rest = b""
+    separator = end.decode()
+    for chunk in chunks:
+        block, found, tail = (rest + chunk).rpartition(end)
+        if len(tail) > LONGEST_ROW:
+            raise ParseFailed(f"'{name}' has a line of more than {LONGEST_ROW} bytes", object=name)
+        rest = tail
+        if found:
+            yield from block.decode("utf-8", "surrogateescape").split(separator)
+    if rest:
+        yield rest.decode("utf-8", "surrogateescape")
 
 
-def _collect_rejects(connection: duckdb.DuckDBPyConnection, file: DelimitedFile, rejects: RejectFile) -> Iterator[int]:
-    found = connection.execute(
-        "SELECT line_byte_position, min_by(error_type, column_idx), min_by(error_message, column_idx), "
-        "min_by(column_idx, column_idx), any_value(csv_line) FROM bad_rows GROUP BY 1 ORDER BY 1"
-    )
-    lines = _LineCounter(file)
-    while batch := found.fetchmany(1000):
-        for position, kind, message, column, text in batch:
-            line = lines.at(position - 1)
-            yield line
-            code = _CODES.get(kind, "PARSE_ERROR")
-            is_garbled = code == "INVALID_ENCODING"
-            rejects.add(
-                Reject(
-                    object=file.object,
-                    position=f"line {line}",
-                    error_code=code,
-                    column_name=_name_at(file.layout.names, column),
-                    expected="UTF-8" if is_garbled else _expected(message, len(file.layout.names)),
-                    got=message.partition("Found: ")[2] or message,
-                    raw_row=lines.raw(position - 1) if is_garbled else text.rstrip("\r\n"),
-                )
-            )
+class _Rows:
+    """Reads the rows of one file into `cells` and `rejects`."""
 
+    def __init__(
+        self, lines: Iterator[str], layout: Layout, name: str, cells: CellFile, rejects: RejectFile, tick: Tick
+    ) -> None:
+        self._tick = tick
+        self._number = 0
+        self._lines = self._counted(lines)
+        self._layout = layout
+        self._name = name
+        self._cells = cells
+        self._rejects = rejects
+        self._width = len(layout.names)
+        self._parser = RecordParser(layout.dialect, self._lines)
 
-def _expected(message: str, width: int) -> str:
-    return f"{width} columns" if "Number of Columns" in message else "a complete row"
-
-
-def _name_at(names: Sequence[str], position: int | None) -> str | None:
-    return names[position - 1] if position is not None and 0 < position <= len(names) else None
-
-
-class _LineCounter:
-    """Turns ascending byte positions of a file into line numbers, in one pass."""
-
-    def __init__(self, file: DelimitedFile) -> None:
-        self._file = file
-        self._line = file.layout.lines + 1
-        self._position = 0
-        with file.path.open("rb") as stream:
-            self._end = b"\n" if b"\n" in stream.read(_HEAD_BYTES) else b"\r"
-
-    def at(self, position: int) -> int:
-        with self._file.path.open("rb") as stream:
-            stream.seek(self._position)
-            while self._position < position:
-                chunk = stream.read(min(_HEAD_BYTES, position - self._position))
-                if not chunk:
-                    break
-                self._line += chunk.count(self._end)
-                self._position += len(chunk)
-        return self._line
-
-    def raw(self, position: int) -> str:
-        """The line at `position`, bytes that are not UTF-8 shown as escapes."""
-        with self._file.path.open("rb") as stream:
-            stream.seek(position)
-            return stream.readline(SHOWN_ROW).rstrip(b"\r\n").decode("utf-8", "backslashreplace")
-
-
-@dataclass(frozen=True)
-class LocatedRow:
-    """A row as it stands in the file: its first line, its text, its cells."""
-
-    line: int
-    text: str
-    cells: Sequence[str]
-
-
-def located_rows(file: DelimitedFile, rejected_lines: frozenset[int]) -> Iterator[LocatedRow]:
-    """The rows that `read_cells` kept, in order, with their lines: a second, slower read for messages only."""
-    layout = file.layout
-    width = len(layout.names)
-    taken: list[str] = []
-
-    def noted(lines: Iterator[str]) -> Iterator[str]:
+    def _counted(self, lines: Iterator[str]) -> Iterator[str]:
         for line in lines:
-            taken.append(line)
+            self._number += 1
             yield line
 
-    with file.path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        line = layout.lines + 1
-        for cells in records(noted(stream), layout.dialect):
-            first, text = line, "".join(taken)
-            line += len(taken)
-            taken.clear()
-            if first not in rejected_lines and (cells or width == 1):
-                yield LocatedRow(first, text.rstrip("\r\n"), cells)
+    def read(self) -> None:
+        """Every line after the header belongs to a row, or is blank."""
+        for _ in itertools.islice(self._lines, self._layout.lines):
+            pass
+        delimiter, quote, others = self._layout.dialect.delimiter, self._layout.dialect.quote, self._width - 1
+        is_simple = len(delimiter) == 1
+        for line in self._lines:
+            number = self._number
+            if (
+                is_simple
+                and line.count(delimiter) == others
+                and (not quote or quote not in line)
+                and "\r" not in line
+                and (line.isascii() or _is_simple_text(line))
+            ):
+                self._cells.add_line(line, number)
+            else:
+                self._take(self._parser.parse(line), number)
+
+    def _take(self, record: Record, number: int) -> None:
+        if not record.text and self._width > 1:
+            return  # A blank line is no row.
+        cells = record.cells
+        if len(cells) == self._width + 1 and not cells[-1] and self._width not in record.quoted:
+            cells = cells[:-1]  # A delimiter at the end of the line.
+        if not record.text.isascii() and not _is_text(record.text):
+            self._reject(record, number, "INVALID_ENCODING", None, "UTF-8", "bytes that are not UTF-8")
+        elif record.error is not None:
+            self._reject(record, number, record.error[0], None, "a row as the dialect writes it", record.error[1])
+        elif len(cells) < self._width:
+            missing = self._layout.names[len(cells)]
+            self._reject(record, number, "MISSING_COLUMNS", missing, f"{self._width} columns", str(len(cells)))
+        elif len(cells) > self._width:
+            self._reject(record, number, "TOO_MANY_COLUMNS", None, f"{self._width} columns", str(len(cells)))
+        else:
+            self._cells.add(cells, number, record.text, record.quoted)
+
+    def _reject(self, record: Record, number: int, code: str, column: str | None, expected: str, got: str) -> None:
+        self._rejects.add(Reject(self._name, f"line {number}", code, column, expected, got, record.text))
 
 
-def escape_glob(path: Path) -> str:
-    """A path as DuckDB's file functions read it, whatever characters it contains."""
-    return "".join(f"[{char}]" if char in "[*?" else char for char in str(path))
+def _is_simple_text(line: str) -> bool:
+    return "\ufeff" not in line and _is_text(line)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

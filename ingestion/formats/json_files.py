@@ -38,7 +38,7 @@ def stage_json(
 ) -> Sequence[RawFile]:
     """Stage a JSON stream as one raw file per set of columns that came up, named after `path`."""
     unit, rows = _rows(utf8_chunks(stream, name, params.encoding, tick), name, params)
-    staged = _TokenFiles(name, columns, path)
+    staged = _TokenFiles(name, unit, columns, path)
     try:
         for row in rows:
             if isinstance(row, JsonRow):
@@ -121,8 +121,9 @@ def object_text(tokens: Iterable[tuple[str, str]]) -> str:
 class _TokenFiles:
     """Writes rows of tokens; a batch that brings new columns begins a new file."""
 
-    def __init__(self, name: str, columns: Columns, path: Path) -> None:
+    def __init__(self, name: str, unit: str, columns: Columns, path: Path) -> None:
         self._name = name
+        self._unit = unit
         self._columns = columns
         self._path = path
         self._known: dict[str, Column] = {}
@@ -202,7 +203,7 @@ class _TokenFiles:
             return
         self._writer.close()
         fields = {self._known[name].id: None for name in self._written}
-        self._files.append(RawFile(self._name, self._file_path(), Encoding.TOKEN, fields, self._rows))
+        self._files.append(RawFile(self._name, self._file_path(), Encoding.TOKEN, fields, self._rows, self._unit))
         self._writer, self._rows = None, 0
 
     def _file_path(self) -> Path:

@@ -13,14 +13,14 @@ import duckdb
 from ingestion.errors import ParseFailed
 from ingestion.formats.casting import Formats
 from ingestion.formats.columns import Columns, Encoding, RawFile, Target
-from ingestion.formats.delimited import Cells, DelimitedFile, read_cells, write_rows
+from ingestion.formats.delimited import stage_csv
 from ingestion.formats.detection import kind_of, require_format
 from ingestion.formats.engine import engine, row_group_size
 from ingestion.formats.json_files import stage_json
 from ingestion.formats.parquet_files import stage_parquet
 from ingestion.formats.rejects import RejectFile
 from ingestion.formats.staged import StagedFile, staged_file
-from ingestion.formats.typed import Reading, collect_misfits, learn, places_of, write_typed
+from ingestion.formats.typed import Reading, collect_misfits, learn, write_typed
 from ingestion.formats.unpacking import ByteStream, compression_of, decompressed
 from ingestion.model.pipeline import FileExtraction, FileFormat
 from ingestion.model.schema import FieldMode, FieldType, TableSchema
@@ -82,15 +82,6 @@ def read_files(
         shutil.rmtree(scratch)
 
 
-@dataclass(frozen=True)
-class _Staged:
-    """A raw file, with the CSV file it came from as long as lines may have to be found in it."""
-
-    raw: RawFile
-    source: DelimitedFile | None = None
-    cells: Cells | None = None
-
-
 class _Job:
     """The state of one reading."""
 
@@ -111,7 +102,7 @@ class _Job:
         self._progress = progress
         self._format: FileFormat | None = None
         self._columns = Columns(Encoding.TEXT, params.schema_ or (), known)
-        self._staged: list[_Staged] = []
+        self._staged: list[RawFile] = []
         self._number = 0
         self._rows = 0
         nulls = ("",) if params.null_values is None else params.null_values
@@ -138,25 +129,20 @@ class _Job:
         """Settle the schema and write the data files."""
         targets = self._columns.targets()
         data: list[StagedFile] = []
-        for staged in self._staged:
-            if not staged.raw.rows:
+        for raw in self._staged:
+            if not raw.rows:
                 continue
             path = folder / f"part-{len(data):05d}.parquet"
-            data.append(self._write(staged, targets, path, row_group))
+            data.append(self._write(raw, targets, path, row_group))
             self._tick()
         return TableSchema(fields=tuple(target.field for target in targets)), [file for file in data if file.rows]
 
-    def _write(self, staged: _Staged, targets: Sequence[Target], path: Path, row_group: int) -> StagedFile:
-        raw = staged.raw
+    def _write(self, raw: RawFile, targets: Sequence[Target], path: Path, row_group: int) -> StagedFile:
         good = write_typed(self._connection, raw, targets, path, self._reading, row_group, self._tick)
         if good < raw.rows:
-            lines = staged.cells.rejected_lines if staged.cells else frozenset()
-            places = places_of(staged.source, lines)
-            bad = collect_misfits(self._connection, raw, targets, self._reading, places, self._rejects)
+            bad = collect_misfits(self._connection, raw, targets, self._reading, self._rejects)
             if good + bad != raw.rows:
-                raise ParseFailed(
-                    f"'{raw.object}': {raw.rows} rows were read but {good} + {bad} came out of the typing"
-                )
+                raise ParseFailed(f"'{raw.object}': of {raw.rows} rows only {good} + {bad} are accounted for")
         raw.path.unlink()
         if not good:
             path.unlink()
@@ -186,12 +172,12 @@ class _Job:
         with fetched.open("rb") as head:
             compression = compression_of(file.name, head.read(4), self._params.compression)
         if compression == "none":
-            self._add(_Staged(stage_parquet(fetched, file.name, self._columns, self._path("raw"), self._tick)))
+            self._add(stage_parquet(fetched, file.name, self._columns, self._path("raw"), self._tick))
             return
         for name, stream in decompressed(fetched, file.name, compression, self._params.archive_member):
             plain = self._path("plain")
             _write_stream(stream, plain)
-            self._add(_Staged(stage_parquet(plain, name, self._columns, self._path("raw"), self._tick)))
+            self._add(stage_parquet(plain, name, self._columns, self._path("raw"), self._tick))
             plain.unlink()
 
     def _stage_streams(self, file: LocalFile, fetched: Path) -> None:
@@ -204,29 +190,28 @@ class _Job:
                 path = self._path("raw")
                 parts = stage_json(stream, name, self._params, self._columns, path, self._rejects, self._tick)
                 for raw in parts:
-                    learn(self._connection, raw, self._columns.all, self._reading, self._tick)
-                    self._add(_Staged(raw))
+                    self._add(raw)
 
     def _stage_csv(self, name: str, stream: ByteStream) -> None:
-        declared = [field.name for field in self._params.schema_ or ()]
-        file = write_rows(stream, name, self._params, declared, self._path("csv"), self._tick)
-        if file is None:
-            return
-        columns = self._columns.of_file(file.layout.names)
-        ids = [column.id for column in columns]
-        raw_path = self._path("raw")
-        cells = read_cells(self._connection, file, ids, self._reading.null_values, raw_path, self._rejects, self._tick)
-        raw = RawFile(name, raw_path, Encoding.TEXT, dict.fromkeys(ids), cells.rows)
-        learn(self._connection, raw, columns, self._reading, self._tick)
-        if any(column.fixed for column in columns):
-            self._add(_Staged(raw, file, cells))
-        else:
-            file.path.unlink()
-            self._add(_Staged(raw))
+        raw = stage_csv(
+            stream,
+            name,
+            self._params,
+            [field.name for field in self._params.schema_ or ()],
+            self._reading.null_values,
+            self._columns,
+            self._path("raw"),
+            self._rejects,
+            self._tick,
+        )
+        if raw is not None:
+            self._add(raw)
 
-    def _add(self, staged: _Staged) -> None:
-        self._staged.append(staged)
-        self._rows += staged.raw.rows
+    def _add(self, raw: RawFile) -> None:
+        if raw.encoding is not Encoding.NATIVE:
+            learn(self._connection, raw, self._columns.all, self._reading, self._tick)
+        self._staged.append(raw)
+        self._rows += raw.rows
 
     def _path(self, kind: str) -> Path:
         self._number += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,7 @@ import duckdb
 
 from ingestion.errors import ParseFailed, SchemaMismatch
 from ingestion.formats.casting import Formats, cast
-from ingestion.formats.columns import POSITION_COLUMN, Column, Encoding, RawFile, Target
-from ingestion.formats.delimited import DelimitedFile, LocatedRow, located_rows
+from ingestion.formats.columns import POSITION_COLUMN, TEXT_COLUMN, Column, Encoding, RawFile, Target
 from ingestion.formats.engine import Tick, run
 from ingestion.formats.json_files import object_text
 from ingestion.formats.nested import is_nested
@@ -84,31 +83,29 @@ def collect_misfits(
     raw: RawFile,
     targets: Sequence[Target],
     reading: Reading,
-    places: Iterator[LocatedRow] | None,
     rejects: RejectFile,
 ) -> int:
-    """Reject the rows of `raw` that do not fit; the number of them. `places` gives the lines of a CSV file."""
+    """Reject the rows of `raw` that do not fit; the number of them."""
     values = [_value(raw, target, reading) for target in targets]
     ids = list(raw.fields)
     texts = [_text_of(raw, column, reading) if raw.encoding is Encoding.NATIVE else quoted(column) for column in ids]
-    number = POSITION_COLUMN if raw.encoding is Encoding.TOKEN else f"file_row_number + {raw.first_row + 1}"
+    number = "file_row_number + 1" if raw.encoding is Encoding.NATIVE else POSITION_COLUMN
+    text = TEXT_COLUMN if raw.has_text else "NULL"
     found = connection.execute(
-        f"SELECT file_row_number, {number}, {_first_misfit(values)}, {', '.join(texts)} FROM {_source(raw)} "
+        f"SELECT {number}, {text}, {_first_misfit(values)}, {', '.join(texts)} FROM {_source(raw)} "
         f"WHERE {_any_misfit(values)} ORDER BY file_row_number"
     )
-    place = _Places(raw, places)
     names = {target.id: target.field.name for target in targets}
     count = 0
     while batch := found.fetchmany(_FETCH):
-        for row_number, position, which, *cells in batch:
+        for position, raw_row, which, *cells in batch:
             value = values[which]
             cell = dict(zip(ids, cells, strict=True)).get(value.target.id)
-            position_text, raw_row = place.of(row_number, position, cells)
             is_missing = cell is None or (value.target.field.mode is FieldMode.REQUIRED and not _shown(cell))
             rejects.add(
                 Reject(
                     object=raw.object,
-                    position=position_text,
+                    position=f"{raw.unit} {position}",
                     error_code="REQUIRED_NULL" if is_missing else "TYPE_MISMATCH",
                     column_name=value.target.field.name,
                     expected=type_label(value.target.field) + (" REQUIRED" if is_missing else ""),
@@ -129,34 +126,6 @@ def _row_text(raw: RawFile, names: dict[str, str], ids: Sequence[str], cells: Se
     if raw.encoding is Encoding.TOKEN:
         return object_text((name, cell) for name, cell in named if cell is not None)
     return json.dumps(dict(named), ensure_ascii=False)
-
-
-class _Places:
-    """Where rejected rows stand: found in a second pass over a CSV file, numbered otherwise."""
-
-    def __init__(self, raw: RawFile, located: Iterator[LocatedRow] | None) -> None:
-        self._encoding = raw.encoding
-        self._located = located
-        self._next = 0
-
-    def of(self, row_number: int, position: int, cells: Sequence[Any]) -> tuple[str, str | None]:
-        """(position, raw row) of the row with this number from 0; no raw row when only its cells are known."""
-        if self._encoding is Encoding.TOKEN:
-            return f"row {position}", None
-        while self._located is not None:
-            row = next(self._located, None)
-            self._next += 1
-            if row is None:
-                break
-            if self._next > row_number:
-                agrees = all(cell is None or cell == there for cell, there in zip(cells, row.cells, strict=False))
-                return (f"line {row.line}", row.text) if agrees else (f"row {position}", None)
-        return f"row {position}", None
-
-
-def places_of(file: DelimitedFile | None, rejected_lines: frozenset[int]) -> Iterator[LocatedRow] | None:
-    """The rows of a CSV file with their lines, or None for what is no CSV file."""
-    return None if file is None else located_rows(file, rejected_lines)
 
 
 def _source(raw: RawFile) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -10,12 +11,12 @@ from pathlib import Path
 
 import duckdb
 from psycopg import sql
+from psycopg.abc import Buffer
 
 from ingestion.errors import ParseFailed
 from ingestion.formats.casting import cast
+from ingestion.formats.cells import CellFile
 from ingestion.formats.columns import Encoding, RawFile, Target
-from ingestion.formats.delimited import DelimitedFile, read_cells
-from ingestion.formats.dialect import Dialect, Layout
 from ingestion.formats.engine import engine, row_group_size, run
 from ingestion.formats.rejects import RejectFile
 from ingestion.formats.staged import StagedFile, staged_file
@@ -30,9 +31,28 @@ from ingestion.sources.postgres_window import Window
 
 CHUNK_BYTES = 64 << 20
 """Text that is taken before it is compacted."""
-_DIALECT = Dialect(",", '"', '"')
 _READING = Reading()
 _TICK_SECONDS = 0.5
+
+
+NULL = "\\N"
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+def parsed_row(data: bytes) -> tuple[list[str], list[int]]:
+    """The cells of a row in COPY's text form, and the positions of those that are the text `\\N`, not NULL."""
+    line = data.decode().removesuffix("\n")
+    cells = line.split("\t")
+    if "\\" not in line:
+        return cells, []
+    literal_nulls: list[int] = []
+    for index, cell in enumerate(cells):
+        if "\\" in cell and cell != NULL:
+            cells[index] = _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), cell)
+            if cells[index] == NULL:
+                literal_nulls.append(index)
+    return cells, literal_nulls
 
 
 @dataclass(frozen=True)
@@ -70,7 +90,7 @@ class CopyReading:
         rejects = RejectFile(self._folder / "rejects-00000.parquet")
         try:
             with engine(self._scratch) as connection:
-                raws = [self._compacted(connection, text, rejects) for text in self._copied(opened, window)]
+                raws = list(self._copied(opened, window))
                 targets = self._targets(connection, raws)
                 files = self._typed(connection, raws, targets, rejects, row_group_size(batch_size))
             if sum(file.rows for file in files) + rejects.count != self._rows:
@@ -89,36 +109,31 @@ class CopyReading:
         finally:
             shutil.rmtree(self._scratch)
 
-    def _copied(self, opened: Session, window: Window) -> Iterator[tuple[Path, int]]:
-        """Text files of whole rows, each with the number of rows before it. The server sends row by row."""
+    def _copied(self, opened: Session, window: Window) -> Iterator[RawFile]:
+        """Raw files of whole rows, each of about `chunk_bytes` of text."""
         expressions = ", ".join(column.expression for column in self._relation.columns)
         select = f"SELECT {expressions} FROM {self._relation.source} WHERE {window.conditions}{window.order}"
-        # Quotes around everything but NULL keep the empty text apart from it.
-        statement = sql.SQL(f"COPY ({select}) TO STDOUT (FORMAT csv, FORCE_QUOTE *)")
-        with opened.cursor() as cursor, cursor.copy(statement) as copy:
-            rows = iter(copy)
-            while True:
-                path, before, size = self._scratch / f"{self._rows}.csv", self._rows, 0
-                with path.open("wb") as out:
-                    for row in rows:
-                        size += out.write(row)
-                        self._rows += 1
-                        self._tick()
-                        if size >= self._chunk_bytes:
-                            break
-                self._bytes += size
-                if not size:
-                    return
-                yield path, before
+        with opened.cursor() as cursor, cursor.copy(sql.SQL(f"COPY ({select}) TO STDOUT")) as copy:
+            rows = iter(copy)  # The server sends row by row.
+            while raw := self._chunk(rows):
+                yield raw
 
-    def _compacted(self, connection: duckdb.DuckDBPyConnection, text: tuple[Path, int], rejects: RejectFile) -> RawFile:
-        path, before = text
-        layout = Layout(_DIALECT, [column.name for column in self._relation.columns], 0, before)
-        file = DelimitedFile(self._relation.label, path, layout)
-        raw = path.with_suffix(".raw")
-        cells = read_cells(connection, file, self._ids, ("",), raw, rejects, self._tick)
-        path.unlink()
-        return RawFile(file.object, raw, Encoding.TEXT, dict.fromkeys(self._ids), cells.rows, before)
+    def _chunk(self, rows: Iterator[Buffer]) -> RawFile | None:
+        path, before, size = self._scratch / f"{self._rows}.raw", self._rows, 0
+        with CellFile(path, self._ids, (NULL,), keeps_text=False) as cells:
+            for row in rows:
+                data = bytes(row)
+                size += len(data)
+                self._rows += 1
+                texts, literal_nulls = parsed_row(data)
+                cells.add(texts, self._rows, "", literal_nulls)
+                self._tick()
+                if size >= self._chunk_bytes:
+                    break
+        self._bytes += size
+        if self._rows == before:
+            return None
+        return RawFile(self._relation.label, path, Encoding.TEXT, dict.fromkeys(self._ids), cells.rows)
 
     def _targets(self, connection: duckdb.DuckDBPyConnection, raws: Sequence[RawFile]) -> list[Target]:
         return [
@@ -159,7 +174,7 @@ class CopyReading:
             path = self._folder / f"part-{len(files):05d}.parquet"
             good = write_typed(connection, raw, targets, path, _READING, row_group, self._tick)
             if good < raw.rows:
-                collect_misfits(connection, raw, targets, _READING, None, rejects)
+                collect_misfits(connection, raw, targets, _READING, rejects)
             if good:
                 files.append(staged_file(path, good))
             else:

@@ -20,6 +20,7 @@ from api.wire.executions import RETRY_OF, Execute, Retry
 from ingestion import clock
 from ingestion.errors import (
     AlreadyRunning,
+    Cancelled,
     IngestionError,
     InvalidConfiguration,
     InvalidRequest,
@@ -197,6 +198,14 @@ class ExecutionService:
         except InvalidState as error:
             # Another run was first to work on it; ours will find that out and end.
             logger.info("%s", error.message)
+            return
+        await self._terminate_if_cancelled(execution.execution_id)
+
+    async def _terminate_if_cancelled(self, execution_id: str) -> None:
+        """A cancel that came while the run was being launched could not know the run."""
+        stored = await to_thread.run_sync(self._store.executions.get, execution_id)
+        if stored.error_details is not None and stored.error_details.error_code == Cancelled.code:
+            await self._terminate(stored)
 
     async def _launched_run(self, execution: Execution, run_tags: Mapping[str, str], parent_run_id: str | None) -> str:
         """The id of the execution's run. A Dagster that is away is given a little time to come back."""

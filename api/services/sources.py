@@ -23,6 +23,7 @@ from ingestion.errors import (
     PreconditionFailed,
     SourceNotSupported,
     SourceUnreachable,
+    TimedOut,
 )
 from ingestion.model.pipeline import EXTRACTION_MODELS
 from ingestion.model.problems import Problem, known_values
@@ -102,7 +103,11 @@ class SourceService:
     def test(self, test: ConnectionTest) -> ConnectionReport:
         """Try to connect. Raises InvalidConfiguration for a source type that is not read yet."""
         connector = self._usable(_unstored(test))
-        return connector.check(test.timeout_seconds)
+        started = time.perf_counter()
+        try:
+            return connector.check(test.timeout_seconds)
+        except ExecutionFailure as error:
+            return failed_test(started, error.code, error.message)
 
     def describe(self, source_id: str, object_name: str) -> ObjectDescription:
         """The schema and samples of an object; what is learnt about reaching the source is noted.
@@ -152,15 +157,20 @@ def unreadable(source_type: SourceType) -> Problem:
 def timed_out(started: float) -> ConnectionReport:
     """The report of a connection test that did not come to an end. `started` is of time.perf_counter."""
     seconds = time.perf_counter() - started
+    return failed_test(started, TimedOut.code, f"the source did not answer within {seconds:.0f} s")
+
+
+def failed_test(started: float, code: str, reason: str) -> ConnectionReport:
+    """The report of a connection test that found out nothing but that it failed."""
     return ConnectionReport(
         successful=False,
-        measurements={"latency_ms": round(seconds * 1000)},
+        measurements={"latency_ms": round((time.perf_counter() - started) * 1000)},
         results={
             "permissions": [],
             "missing_permissions": [],
             "checks": [],
-            "error_code": "TIMEOUT",
-            "reason": f"the source did not answer within {seconds:.0f} s",
+            "error_code": code,
+            "reason": reason,
         },
     )
 

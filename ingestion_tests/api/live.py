@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,12 +49,15 @@ class StandInDagster:
     launch_errors: list[IngestionError] = field(default_factory=list)
     answer_error: IngestionError | None = None
     problem: str | None = None
+    while_launching: Callable[[], Awaitable[None]] | None = None
 
     async def launch(
         self, dag_id: str, params: Mapping[str, Any], tags: Mapping[str, str], parent_run_id: str | None = None
     ) -> str:
         if self.launch_errors:
             raise self.launch_errors.pop(0)
+        if self.while_launching is not None:
+            await self.while_launching()
         run_id = str(uuid.uuid4())
         self.launches[run_id] = Launch(dag_id, params, tags, parent_run_id)
         self.views[run_id] = RunView(run_id, RunStatus.STARTED, dag_id, parent_run_id, tags, None, None, ())

@@ -280,11 +280,28 @@ def test_a_cancel_ends_execution_and_run(service: Live, client: httpx.Client, ma
     ]
     assert data["status"] == "FAILED"
     assert data["error_details"] == {"error_code": "CANCELLED", "error_message": "Execution cancelled by user"}
-    assert service.dagster.terminated == [service.dagster.run_of(execution["execution_id"])]
+    run_id = service.dagster.run_of(execution["execution_id"])
+    assert service.dagster.terminated.count(run_id) == 1
     assert client.post(path).json() == answer.json(), "a repeat answers the same"
-    assert len(service.dagster.terminated) == 1
+    assert service.dagster.terminated.count(run_id) == 1
     tasks = client.get(f"/executions/{execution['execution_id']}/tasks").json()["items"]
     assert [task["status"] for task in tasks] == ["SKIPPED"] * 4
+
+
+def test_a_cancel_during_the_launch_reaches_the_run(service: Live, client: httpx.Client, makes: Makes) -> None:
+    pipeline = makes.pipeline()
+
+    async def cancel_meanwhile() -> None:
+        (accepted,) = [e for e in service.store.executions.unfinished() if e.pipeline_id == pipeline["pipeline_id"]]
+        service.store.executions.cancel(accepted.execution_id)
+
+    service.dagster.while_launching = cancel_meanwhile
+    try:
+        execution_id = execute(client, pipeline).json()["data"]["execution_id"]
+    finally:
+        service.dagster.while_launching = None
+    assert shown(client, execution_id)["error_details"]["error_code"] == "CANCELLED"
+    assert service.dagster.run_of(execution_id) in service.dagster.terminated
 
 
 def test_a_cancel_can_come_too_late(service: Live, client: httpx.Client, makes: Makes) -> None:

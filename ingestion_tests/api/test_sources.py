@@ -181,6 +181,17 @@ def test_a_connection_test_says_what_it_found(service: Live, client: httpx.Clien
     assert (failed.status_code, failed.json()["message"]) == (200, "Connection test completed")
     assert failed.json()["connection_successful"] is False
     assert failed.json()["test_results"]["reason"]
+    details = DATABASE | {"credentials": {"username": "u", "password_secret": "env://NOT_SET_ANYWHERE"}}
+    secretless = client.post(
+        "/sources/test-connection", json={"source_type": "CLOUD_SQL", "connection_details": _by_host(details)}
+    )
+    assert secretless.status_code == 200
+    assert secretless.json()["connection_successful"] is False
+    assert secretless.json()["test_results"]["error_code"]
+
+
+def _by_host(details: dict[str, Any]) -> dict[str, Any]:
+    return {"host": "127.0.0.1", **{name: value for name, value in details.items() if name != "instance_name"}}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
     IngestionError
       +- RequestError        a request that cannot be served; code is one of the API's error codes
-      |    +- InvalidRequest, InvalidConfiguration, NotFound, AlreadyExists, ResourceInUse,
+      |    +- InvalidRequest, InvalidConfiguration, NotFound, ObjectNotInSource, AlreadyExists, ResourceInUse,
       |    +- InvalidState, AlreadyRunning, PreconditionFailed, NotAuthenticated, NotAllowed,
       |    +- SourceUnreachable, LaunchFailed, PayloadTooLarge, UnsupportedMediaType, ServiceUnavailable
       +- ExecutionFailure    why an execution stopped; code is `error_details.error_code`

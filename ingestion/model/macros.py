@@ -35,10 +35,12 @@ class Interval:
     def value(self, macro: str) -> str:
         """The text a macro stands for. Raises KeyError for a name outside MACRO_NAMES."""
         day_start = datetime.combine(self.start, time(), UTC)
-        day_after = datetime.combine(self.end + timedelta(days=1), time(), UTC)
+        last_instant = datetime.combine(self.end, time.max, UTC)
+        # "Until forever" is written 9999-12-31, after which there is no day.
+        day_after = last_instant if self.end == date.max else last_instant + timedelta(microseconds=1)
         return {
             "ds": self.start.isoformat(),
-            "ds_nodash": self.start.strftime("%Y%m%d"),
+            "ds_nodash": self.start.isoformat().replace("-", ""),
             "ts": self.at.astimezone(UTC).replace(microsecond=0).isoformat(),
             "data_interval_start": day_start.isoformat(),
             "data_interval_end": day_after.isoformat(),

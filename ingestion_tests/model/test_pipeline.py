@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from ingestion.model.pipeline import (
+    DAG_PREFIXES,
+    EXTRACTION_MODELS,
+    DatabaseExtraction,
+    FileExtraction,
+    LoadParams,
+    PipelineConfiguration,
+    TableName,
+    as_columns,
+    dag_id_for,
+)
+from ingestion.model.source import SourceType
+from ingestion_tests.store.samples import a_pipeline
+
+table_name = TypeAdapter(TableName)
+
+
+@pytest.mark.parametrize("source_type", SourceType)
+def test_every_source_type_has_a_prefix(source_type: SourceType) -> None:
+    assert dag_id_for(source_type, "t") == f"{DAG_PREFIXES[source_type]}_to_bq_t"
+
+
+def test_the_dag_ids_of_the_contract() -> None:
+    assert dag_id_for(SourceType.GCS, "daily_sales") == "gcs_to_bq_daily_sales"
+    assert dag_id_for(SourceType.CLOUD_SQL, "customers") == "cloudsql_to_bq_customers"
+
+
+@given(st.text(max_size=30))
+def test_a_dag_id_is_a_name_dagster_accepts(target_table: str) -> None:
+    dag_id = dag_id_for(SourceType.GCS, target_table)
+    assert dag_id.isascii()
+    assert dag_id.replace("_", "").isalnum()
+
+
+@pytest.mark.parametrize("name", ["daily_sales", "_x", "A1", "x" * 200])
+def test_table_names(name: str) -> None:
+    assert table_name.validate_python(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "1a", "a-b", "a.b", "a b", "größe", "a;", "x" * 201, "_ingestion_loads", "a\n"])
+def test_names_that_are_none(name: str) -> None:
+    with pytest.raises(ValidationError):
+        table_name.validate_python(name)
+
+
+def test_a_configuration_gives_back_what_was_sent() -> None:
+    sent = {
+        "schedule": "0 2 * * *",
+        "timezone": "Europe/Berlin",
+        "extraction_params": {"file_pattern": "sales_*.csv", "anything": None},
+        "transformation_params": {"apply_schema": True, "filter": None},
+        "load_params": {"merge_key": ["a", "b"]},
+        "quality_params": {"checks": [{"check": "not_null", "column": "a"}]},
+    }
+    assert PipelineConfiguration.model_validate(sent).given() == sent
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ({"schedule": "0 2 * *"}, "five fields"),
+        ({"schedule": "0 2 * * * *"}, "five fields"),
+        ({"schedule": "@daily"}, "five fields"),
+        ({"schedule": "61 2 * * *"}, "five fields"),
+        ({"schedule": ""}, "five fields"),
+        ({"timezone": "Mars/Olympus"}, "not a time zone name"),
+        ({"timezone": "../etc/passwd"}, "not a time zone name"),
+        ({"timezone": ""}, "not a time zone name"),
+        ({"shedule": "0 2 * * *"}, "shedule"),
+        ({"load_params": {"write_disposition": "UPSERT"}}, "WRITE_TRUNCATE"),
+        ({"load_params": {"max_bad_records": -1}}, "max_bad_records"),
+        ({"transformation_params": {"deduplicate": {"keys": []}}}, "deduplicate"),
+    ],
+)
+def test_a_configuration_that_cannot_work(sent: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        PipelineConfiguration.model_validate(sent)
+
+
+@pytest.mark.parametrize("cron", ["0 2 * * *", "*/15 8-18 * * 1-5", "0 0 1,15 * *", "0 0 * jan sun"])
+def test_cron_expressions(cron: str) -> None:
+    assert PipelineConfiguration(schedule=cron).schedule == cron
+
+
+@pytest.mark.parametrize(
+    ("model", "sent", "message"),
+    [
+        (FileExtraction, {"file_pattern": "a_{{next_ds}}.csv"}, "unknown macro 'next_ds'; known macros are ds"),
+        (FileExtraction, {"encoding": "klingon"}, "not a known encoding"),
+        (FileExtraction, {"skip_header_rows": -1}, "skip_header_rows"),
+        (FileExtraction, {"file_format": "ORC"}, "CSV"),
+        (FileExtraction, {"schema": []}, "schema"),
+        (FileExtraction, {"query": "SELECT 1"}, "query"),
+        (DatabaseExtraction, {"query": "SELECT {{nope}}"}, "unknown macro 'nope'"),
+        (DatabaseExtraction, {"query": "SELECT 'on {{ds}}'"}, "cannot be bound there"),
+        (DatabaseExtraction, {"file_pattern": "*"}, "file_pattern"),
+    ],
+)
+def test_extraction_params_that_cannot_work(
+    model: type[FileExtraction] | type[DatabaseExtraction], sent: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        model.model_validate(sent)
+
+
+def test_the_extraction_is_of_the_source_s_type() -> None:
+    pipeline = a_pipeline(configuration={"extraction_params": {"query": "SELECT 1"}})
+    assert pipeline.extraction(SourceType.CLOUD_SQL) == DatabaseExtraction(query="SELECT 1")
+    with pytest.raises(ValidationError):
+        pipeline.extraction(SourceType.GCS)
+    unread = set(SourceType) - set(EXTRACTION_MODELS)
+    assert unread
+    for source_type in unread:
+        with pytest.raises(KeyError):
+            pipeline.extraction(source_type)
+
+
+def test_a_pipeline_without_extraction_params_has_none_set() -> None:
+    assert a_pipeline(configuration={}).extraction(SourceType.GCS) == FileExtraction()
+    assert a_pipeline(configuration={}).settings() == PipelineConfiguration()
+
+
+def test_keys_are_one_column_or_several() -> None:
+    assert [as_columns(key) for key in (None, "a", ("a", "b"))] == [(), ("a",), ("a", "b")]
+    assert as_columns(LoadParams.model_validate({"merge_key": ["a"]}).merge_key) == ("a",)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from ingestion.errors import SchemaMismatch
 from ingestion.formats.types import decimal_digits, type_label
 from ingestion.model.schema import FieldMode, FieldType, SchemaField
 
@@ -36,6 +35,17 @@ class _Number(str):
 def is_nested(field: SchemaField) -> bool:
     """Whether the field holds more than one scalar."""
     return field.type is FieldType.RECORD or field.mode is FieldMode.REPEATED
+
+
+def require_readable(field: SchemaField, is_inner: bool = False) -> None:
+    """Refuse declared types that cannot be read exactly inside another. Raises SchemaMismatch."""
+    is_inner = is_inner or field.mode is FieldMode.REPEATED
+    if is_inner and field.type in (FieldType.BYTES, FieldType.JSON):
+        raise SchemaMismatch(
+            f"The column '{field.name}' is declared as {field.type} inside another, which is not read from JSON files"
+        )
+    for part in field.fields or ():
+        require_readable(part, is_inner=True)
 
 
 def checked_token(token: str, field: SchemaField) -> str | Misfit:
@@ -88,16 +98,12 @@ def _leaf(value: Any, field: SchemaField) -> Any:
     if kind is FieldType.BOOLEAN:
         return value if isinstance(value, bool) else None
     if isinstance(value, bool | list | dict):
-        return json.dumps(value) if kind in (FieldType.STRING, FieldType.JSON) else None
+        return None
     text = str(value)
     if kind is FieldType.STRING:
         return text
-    if kind is FieldType.JSON:
-        return text if isinstance(value, _Number) else json.dumps(text, ensure_ascii=False)
     if kind in (FieldType.INTEGER, FieldType.FLOAT, FieldType.NUMERIC, FieldType.BIGNUMERIC):
         return _number(text, field)
-    if kind is FieldType.BYTES:
-        return _hex_escaped(text)
     return _moment(text, kind)
 
 
@@ -117,14 +123,6 @@ def _number(text: str, field: SchemaField) -> str | None:
     if field.type is FieldType.INTEGER and not -(2**63) <= int(number) < 2**63:
         return None
     return f"{number:f}"
-
-
-def _hex_escaped(text: str) -> str | None:
-    try:
-        data = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        return None
-    return "".join(f"\\x{byte:02X}" for byte in data)
 
 
 _FRACTION = re.compile(r"\.\d{7,}")

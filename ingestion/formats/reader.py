@@ -10,20 +10,21 @@ from typing import Any
 
 import duckdb
 
-from ingestion.errors import ParseFailed
+from ingestion.errors import ParseFailed, SchemaMismatch
 from ingestion.formats.casting import Formats
 from ingestion.formats.columns import Columns, Encoding, RawFile, Target
 from ingestion.formats.delimited import stage_csv
 from ingestion.formats.detection import kind_of, require_format
 from ingestion.formats.engine import engine, row_group_size
 from ingestion.formats.json_files import stage_json
+from ingestion.formats.nested import is_nested, require_readable
 from ingestion.formats.parquet_files import stage_parquet
 from ingestion.formats.rejects import RejectFile
 from ingestion.formats.staged import StagedFile, staged_file
 from ingestion.formats.typed import Reading, collect_misfits, learn, write_typed
-from ingestion.formats.unpacking import ByteStream, compression_of, decompressed
+from ingestion.formats.unpacking import ByteStream, compression_of, decompressed, naming_member
 from ingestion.model.pipeline import FileExtraction, FileFormat
-from ingestion.model.schema import FieldMode, FieldType, TableSchema
+from ingestion.model.schema import SchemaField, TableSchema
 
 Progress = Callable[[Mapping[str, Any]], None]
 
@@ -105,18 +106,17 @@ class _Job:
         self._staged: list[RawFile] = []
         self._number = 0
         self._rows = 0
-        nulls = ("",) if params.null_values is None else params.null_values
-        self._reading = Reading(nulls, Formats(params.date_format, params.timestamp_format))
+        self._reading = Reading(params.null_values or (), Formats(params.date_format, params.timestamp_format))
         self.bytes_read = 0
 
     def stage(self, file: LocalFile) -> None:
         """Bring one object in and stage it raw."""
-        self._use_format(file.name)
         fetched = self._path("fetched")
         file.fetch(fetched)
         self.bytes_read += file.size_bytes
         self._tick()
         try:
+            self._use_format(naming_member(fetched, file.name) or file.name)
             if self._format is FileFormat.PARQUET:
                 self._stage_parquet(file, fetched)
             else:
@@ -161,11 +161,13 @@ class _Job:
                 object=name,
             )
 
-    def _declared(self, told: FileFormat) -> Sequence[Any]:
+    def _declared(self, told: FileFormat) -> Sequence[SchemaField]:
         declared = self._params.schema_ or ()
-        for field in declared if told is FileFormat.CSV else ():
-            if field.type is FieldType.RECORD or field.mode is FieldMode.REPEATED:
-                raise ParseFailed(f"The column '{field.name}' is declared as nested, which CSV cannot hold")
+        for field in declared:
+            if told is FileFormat.CSV and is_nested(field):
+                raise SchemaMismatch(f"The column '{field.name}' is declared as nested, which CSV cannot hold")
+            if told is FileFormat.JSON:
+                require_readable(field)
         return declared
 
     def _stage_parquet(self, file: LocalFile, fetched: Path) -> None:
@@ -198,7 +200,7 @@ class _Job:
             name,
             self._params,
             [field.name for field in self._params.schema_ or ()],
-            self._reading.null_values,
+            ("",) if self._params.null_values is None else self._params.null_values,
             self._columns,
             self._path("raw"),
             self._rejects,

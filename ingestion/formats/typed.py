@@ -208,7 +208,7 @@ def _text_of(raw: RawFile, column_id: str, reading: Reading) -> str:
         return _present(column, reading)
     if raw.encoding is Encoding.TOKEN:
         text = f"(CASE WHEN {column}[1] = '\"' THEN CAST({column} AS JSON) ->> '$' ELSE {column} END)"
-        return _present(text, reading) if reading.null_values else text
+        return _unless(text, reading.null_values)
     if native is not None and is_nested(native):
         return f"CAST(to_json({column}) AS VARCHAR)"
     if native is not None and native.type is FieldType.BYTES:
@@ -218,5 +218,9 @@ def _text_of(raw: RawFile, column_id: str, reading: Reading) -> str:
 
 def _present(text: str, reading: Reading) -> str:
     """`text`, or NULL for an empty cell or a null marker, quoted or not."""
-    markers = ", ".join(literal(marker) for marker in sorted({"", *reading.null_values}))
-    return f"(CASE WHEN {text} IN ({markers}) THEN NULL ELSE {text} END)"
+    return _unless(text, ("", *reading.null_values))
+
+
+def _unless(text: str, markers: Sequence[str]) -> str:
+    listed = ", ".join(literal(marker) for marker in sorted(set(markers)))
+    return f"(CASE WHEN {text} IN ({listed}) THEN NULL ELSE {text} END)" if listed else text

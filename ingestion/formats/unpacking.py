@@ -68,6 +68,15 @@ def decompressed(
             yield name, plain
 
 
+def naming_member(path: Path, name: str) -> str | None:
+    """The first member's name when `name` says only that it is a zip archive; None otherwise."""
+    kind = kind_of(name)
+    if kind.compression != "zip" or kind.file_format is not None or not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        return next((info.filename for info in archive.infolist() if kind_of(info.filename).file_format), None)
+
+
 def _members(path: Path, name: str, wanted: str | None) -> Iterator[tuple[str, ByteStream]]:
     try:
         archive = zipfile.ZipFile(path)

@@ -63,7 +63,14 @@ class StoreRepositoryData(RepositoryData):
         self._keys: tuple[str, Mapping[str, str]] | None = None
 
     def load_all_definitions(self) -> None:
-        """Nothing: the code server would build every job at its start."""
+        """Called by a code server at its start: makes the store usable, and builds nothing yet.
+
+        Plain `dagster dev` has no other process that would create the store's schema.
+        """
+        here = self._services()
+        here.settings.home_dir.mkdir(parents=True, exist_ok=True)
+        if not here.store.is_current():
+            here.store.migrate()
 
     def get_top_level_resources(self) -> Mapping[str, dg.ResourceDefinition]:
         """All sources by their keys, and the warehouse."""

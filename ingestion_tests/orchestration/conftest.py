@@ -96,16 +96,16 @@ def mount(deployment: Deployment) -> Iterator[DagsterMount]:
     environment = dict(os.environ)
     mounted = create_dagster_app(deployment.settings)
     eventually(lambda: mounted.workspace.location_error is None)
-    eventually(lambda: (deployment.settings.sockets_dir / "launcher.sock").exists())
     yield mounted
     mounted.close()
     os.environ.clear()
     os.environ.update(environment)
 
 
-@pytest.fixture(scope="session")
-def dagster(mount: DagsterMount) -> Iterator[DagsterApi]:
-    """The client of that web app, in process."""
+@pytest.fixture
+def dagster(deployment: Deployment, mount: DagsterMount) -> Iterator[DagsterApi]:
+    """The client of that web app, in process, once runs can be launched."""
+    eventually(lambda: (deployment.settings.sockets_dir / "launcher.sock").exists())
     api = DagsterApi.in_process(mount)
     yield api
     now_(api.close())

@@ -134,3 +134,4 @@ def test_a_launcher_that_is_stopped_takes_its_workers_along(
     assert not psutil.pid_exists(pid)
     assert ended(dagster, run_id).status is RunStatus.CANCELED
     assert deployment.store.executions.get(run_id).status is ExecutionStatus.FAILED
+    deployment.start("launcher")

@@ -184,6 +184,8 @@ def _is_unavailable(error: DBAPIError) -> bool:
     if isinstance(cause, sqlite3.Error):
         # The low byte is the primary code, the rest says more about it.
         return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in _SQLITE_UNAVAILABLE
+    if isinstance(cause, psycopg.errors.ProgramLimitExceeded):
+        return False  # A value that is too large for an index does not get smaller by waiting.
     return error.connection_invalidated or isinstance(cause, psycopg.OperationalError)
 
 

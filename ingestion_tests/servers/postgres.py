@@ -89,10 +89,10 @@ class PostgresServer:
         """The address of a database, as `postgresql://...`."""
         return f"postgresql://{user}@{self.host}:{self.port}/{database}"
 
-    def create_database(self, name: str | None = None, template: str = "template1") -> str:
-        """Make a copy of the (empty) template, of a fresh name unless one is given, and answer its address."""
+    def create_database(self, name: str | None = None) -> str:
+        """Make an empty database, of a fresh name unless one is given, and answer its address."""
         name = name or f"test_{next(self._names)}"
-        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        self._execute(f'CREATE DATABASE "{name}"')
         return self.url(name)
 
     def drop_database(self, url: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from ingestion.errors import ServiceUnavailable
 from ingestion.store import engine
@@ -191,4 +191,13 @@ def test_a_forked_process_opens_its_own_connections(bare_url: str) -> None:
     with database.write() as connection:
         connection.execute(text("INSERT INTO probe VALUES (2)"))
     assert (os.waitstatus_to_exitcode(status), rows(database)) == (0, [1, 2])
+    database.close()
+
+
+def test_a_value_too_large_for_an_index_is_not_called_unavailable(postgres: PostgresServer) -> None:
+    database = Database(postgres.create_database())
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE probe (x TEXT UNIQUE)"))
+    with pytest.raises(OperationalError, match="index row"), database.write() as connection:
+        connection.execute(text("INSERT INTO probe VALUES (:x)"), {"x": os.urandom(10_000).hex()})
     database.close()

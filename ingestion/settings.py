@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ingestion.model.base import StrictModel
 
@@ -43,6 +43,17 @@ class Settings(StrictModel):
     public_url: str | None = Field(
         default=None, description="Address clients use, for links; http://host:port if unset."
     )
+
+    @field_validator("dagster_database_url")
+    @classmethod
+    def _names_dagsters_driver(cls, url: str | None) -> str | None:
+        """With psycopg 3, SQLAlchemy's own choice, Dagster's NOTIFY statements are refused by the server."""
+        if url is None:
+            return None
+        scheme, separator, rest = url.partition("://")
+        if not separator or scheme not in ("postgres", "postgresql", "postgresql+psycopg2"):
+            raise ValueError("must be a PostgreSQL address: postgresql://user@host/database")
+        return f"postgresql+psycopg2://{rest}"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:

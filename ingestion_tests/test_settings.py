@@ -64,3 +64,15 @@ def test_every_folder_is_in_the_home(tmp_path: Path) -> None:
     assert len(folders) >= 7
     assert {folder.parent for folder in folders} == {tmp_path.resolve()}
     assert settings.dagster_home.parent == tmp_path.resolve()
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_dagster_s_database_is_reached_by_the_driver_dagster_works_with(scheme: str) -> None:
+    settings = Settings(dagster_database_url=f"{scheme}://u@h/d")
+    assert settings.dagster_database_url == "postgresql+psycopg2://u@h/d"
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x", "mysql://u@h/d", "postgresql+asyncpg://u@h/d", "h/d"])
+def test_dagster_s_database_is_postgresql(url: str) -> None:
+    with pytest.raises(ValidationError, match="PostgreSQL address"):
+        Settings(dagster_database_url=url)

@@ -43,7 +43,7 @@ clean:
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "On Debian: apt-get install python3-venv" >&2; exit 1; }
 
 # All of the pinned set at once; every file is checked against its hash, so nothing is left to resolve.
 # Compiling to bytecode afterwards uses all cores; pip itself would use one.

@@ -86,6 +86,7 @@ class Demo:
         for field in schema["fields"]:
             grid.add_row(field["name"], field["type"], field["mode"], str(sample.get(field["name"])))
         self._console.print(grid)
+        self._console.print("   Where NA stands for no value, a column is text until a pipeline says what NA means.")
 
     def _create_pipeline(self, table: Table, source_id: str) -> str:
         self._title("3. A pipeline, every night at two")
@@ -111,10 +112,10 @@ class Demo:
                 name: shown(value) for name, value in task["metrics"].items() if not isinstance(value, list | dict)
             }
             metrics = ", ".join(f"{name}={value}" for name, value in facts.items()) or "nothing to do"
-            self._console.print(f"   [bold]{task['task_id']}[/] {task['status']}: {metrics}", highlight=False)
+            self._console.print(f"   [bold]{task['task_id']}[/] {task['status']}: {metrics}")
             for check in task["metrics"].get("checks", []):
                 outcome = "passed" if check["passed"] else f"failed ({check['severity']})"
-                self._console.print(f"      {check['name']}: {outcome}, {check['message']}", highlight=False)
+                self._console.print(f"      {check['name']}: {outcome}, {check['message']}")
 
     def _show_progress(self, execution_id: str) -> tuple[Json, list[Json]]:
         """Follow an execution: a live table on a terminal, one line per change elsewhere."""
@@ -239,7 +240,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep-running", action="store_true", help="keep the service until Ctrl-C")
     parser.add_argument("--home", type=Path, help="use and keep this home; a temporary one otherwise")
     options = parser.parse_args(arguments)
-    console = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 110)
+    is_terminal = sys.stdout.isatty()
+    console = Console(highlight=False, soft_wrap=not is_terminal, width=None if is_terminal else 110)
     stop_on_terminate()
     began = time.monotonic()
     with ExitStack() as stack:
@@ -256,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print("\nStopped.")
             return 0 if options.keep_running else 130
         except Exception as error:
-            console.print(f"\n[bold red]The demo failed:[/] {error}", highlight=False)
+            console.print(f"\n[bold red]The demo failed:[/] {error}")
             return 1
     console.print(f"\n[bold green]Done[/] in {time.monotonic() - began:.1f} s; the service has stopped cleanly.")
     return 0

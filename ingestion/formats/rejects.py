@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,15 +11,18 @@ import pyarrow.parquet as pq
 
 from ingestion.formats.staged import REJECT_COLUMNS, StagedFile, staged_file
 
-SHOWN_ROW = 100_000
-"""Characters of a raw row that are kept."""
-_BATCH = 5_000
+_SHOWN_VALUE = 1_000
+_BATCH_ROWS = 5_000
+_BATCH_CHARACTERS = 16 << 20
 _SCHEMA = pa.schema([(name, pa.string()) for name in REJECT_COLUMNS])
 
 
 @dataclass(frozen=True)
 class Reject:
-    """One rejected row. `position` is "line 4", "row 4" or "element 4", counted from 1."""
+    """One rejected row, whole. `position` is "line 4", "row 4" or "element 4", counted from 1.
+
+    The raw row is complete, so that it can be repaired and loaded later; `got` is shortened for people.
+    """
 
     object: str
     position: str
@@ -37,16 +40,17 @@ class RejectFile:
         self._path = path
         self._rows: list[Mapping[str, str | None]] = []
         self._writer: pq.ParquetWriter | None = None
+        self._characters = 0
         self.count = 0
 
     def add(self, reject: Reject) -> None:
         """Keep one more."""
-        row = asdict(reject) | {"stage": "extract"}
-        row["raw_row"] = row["raw_row"] and _storable(row["raw_row"][:SHOWN_ROW])
-        row["got"] = row["got"] and _storable(row["got"][:SHOWN_ROW])
-        self._rows.append(row)
+        raw = None if reject.raw_row is None else _storable(reject.raw_row)
+        got = None if reject.got is None else _storable(reject.got[:_SHOWN_VALUE])
+        self._rows.append(vars(reject) | {"stage": "extract", "raw_row": raw, "got": got})
+        self._characters += len(raw or "")
         self.count += 1
-        if len(self._rows) >= _BATCH:
+        if len(self._rows) >= _BATCH_ROWS or self._characters >= _BATCH_CHARACTERS:
             self._flush()
 
     def close(self) -> Sequence[StagedFile]:
@@ -67,7 +71,7 @@ class RejectFile:
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._path, _SCHEMA)
         self._writer.write_table(pa.Table.from_pylist(self._rows, schema=_SCHEMA))
-        self._rows = []
+        self._rows, self._characters = [], 0
 
 
 def _storable(text: str) -> str:

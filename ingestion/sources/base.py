@@ -79,7 +79,7 @@ class ExtractionRequest:
 
 @dataclass(frozen=True)
 class Extraction:
-    """What was extracted. Rows read = rows in `files` + rows in `rejects`, exactly.
+    """What was extracted. Rows read = `rows` (in `files`) + `rejected` (in `rejects`), exactly.
 
     Data files hold the columns of `schema`, in order. Reject files hold the columns of REJECT_COLUMNS.
     `keys` are the primary key columns if the source knows them. `cursor` is the new upper bound.

@@ -92,7 +92,7 @@ class GcsConnector:
             schema=reading.schema,
             files=reading.files,
             rejects=reading.rejects,
-            rows=reading.rows,
+            rows=reading.rows - reading.rejected,
             rejected=reading.rejected,
             bytes_read=reading.bytes_read,
             objects=tuple(chosen),

@@ -74,7 +74,7 @@ class PostgresConnector:
             schema=reading.schema,
             files=reading.files,
             rejects=reading.rejects,
-            rows=reading.rows,
+            rows=reading.rows - reading.rejected,
             rejected=reading.rejected,
             bytes_read=reading.bytes_read,
             keys=as_columns(params.primary_key) or relation.keys,

@@ -13,7 +13,7 @@ from ingestion.errors import ExecutionFailure, FileMissing, SourcePermissionDeni
 from ingestion.formats.detection import kind_of
 from ingestion.formats.reader import LocalFile, read_files
 from ingestion.formats.samples import sample_rows
-from ingestion.model.macros import Interval, render
+from ingestion.model.macros import MACRO_NAMES, Interval, render, unknown_macros
 from ingestion.model.pipeline import FileExtraction, FileFormat
 from ingestion.model.source import GcsConnection
 from ingestion.sources.base import (
@@ -44,8 +44,8 @@ class GcsConnector:
         """List the bucket and read one byte of one object."""
         started = time.monotonic()
         test = _ConnectionTest()
-        pattern = render(self._connection.file_pattern or _EVERYTHING, self._today())
         try:
+            pattern = _rendered(self._connection.file_pattern or _EVERYTHING, self._today())
             bucket = self._bucket()
             found = test.run("list", lambda: bucket.objects(pattern, timeout_seconds), _count)
             if found:
@@ -80,7 +80,7 @@ class GcsConnector:
         params = request.params
         assert isinstance(params, FileExtraction)
         bucket = self._bucket()
-        pattern = render(params.file_pattern or self._connection.file_pattern or _EVERYTHING, request.interval)
+        pattern = _rendered(params.file_pattern or self._connection.file_pattern or _EVERYTHING, request.interval)
         found = _require(bucket.objects(pattern, _LIST_SECONDS), pattern)
         chosen = [version for version in found if version not in request.skip_objects]
         beat = _Heartbeat(request.progress)
@@ -175,6 +175,15 @@ def _require(found: list[ObjectVersion], pattern: str) -> list[ObjectVersion]:
     if not found:
         raise FileMissing(f"Source file not found: {pattern}", pattern=pattern)
     return found
+
+
+def _rendered(pattern: str, interval: Interval) -> str:
+    unknown = unknown_macros(pattern)
+    if unknown:
+        raise FileMissing(
+            f"The file pattern '{pattern}' has the unknown macro '{unknown[0]}'; known are {', '.join(MACRO_NAMES)}"
+        )
+    return render(pattern, interval)
 
 
 def _count(found: Sequence[ObjectVersion]) -> str:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import socket
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -212,3 +215,40 @@ def test_a_closed_endpoint_is_a_failed_connection(context: ConnectorContext) -> 
     assert not report.successful
     assert report.results["error_code"] == "CONNECTION_FAILED"
     assert time.monotonic() - started < 8
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "AUTHENTICATION_FAILED"), (403, "PERMISSION_DENIED"), (503, "CONNECTION_FAILED")]
+)
+def test_refusals_of_the_service_are_told_apart(context: ConnectorContext, status: int, code: str) -> None:
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"error": {"code": status, "message": "no"}}).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Keep the tests' output quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+            report = GcsConnector(GcsConnection(bucket_name="b", endpoint=endpoint), context).check(2)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert not report.successful
+    assert report.results["error_code"] == code
+    assert report.results["missing_permissions"] == (["list"] if status == 403 else [])
+
+
+def test_an_unknown_macro_in_the_sources_pattern_is_named(context: ConnectorContext, tmp_path: Path) -> None:
+    connector = GcsConnector(GcsConnection(bucket_name="b", file_pattern="{{nope}}.csv"), context)
+    with pytest.raises(FileMissing, match="nope"):
+        connector.extract(request_for(FileExtraction(), tmp_path / "s"))
+    assert "nope" in connector.check(2).results["reason"]

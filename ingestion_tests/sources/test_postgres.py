@@ -380,6 +380,18 @@ def test_one_snapshot_serves_the_bound_and_the_rows(database: Database) -> None:
     assert len(rows) == 60000
 
 
+def test_a_connection_that_breaks_while_rows_come_is_a_failed_connection(database: Database) -> None:
+    def cut(metrics: Any) -> None:
+        database.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            f"WHERE application_name = 'ingestion' AND datname = '{database.name}'"
+        )
+
+    query = "SELECT repeat('x', 1000) AS t FROM generate_series(1, 9999) i, generate_series(1, 9999) j"
+    with pytest.raises(ConnectionFailed):
+        database.extract(query=query, changes={"progress": cut})
+
+
 READER: dict[str, Any] = {"credentials": {"username": PASSWORD_USER, "password_secret": "env://READER_PASSWORD"}}
 WRONG: dict[str, Any] = {"credentials": {"username": PASSWORD_USER, "password_secret": "env://WRONG_PASSWORD"}}
 

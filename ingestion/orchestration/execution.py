@@ -19,6 +19,7 @@ from ingestion.errors import (
     TimedOut,
     TlsFailed,
     UnexpectedFailure,
+    WorkerLost,
 )
 from ingestion.model.execution import ErrorDetails, Execution, task_ids_for
 from ingestion.model.pipeline import Pipeline
@@ -39,7 +40,6 @@ from ingestion.steps import (
     transform,
     validate,
 )
-from ingestion.store import CancelOutcome
 
 Event = dg.AssetMaterialization | dg.AssetCheckEvaluation
 Tell = Callable[[Event], None]
@@ -48,8 +48,10 @@ PROGRESS_SECONDS = 0.5
 """Least time between two progress writes of a task."""
 
 TERMINATED = "Execution cancelled: its run was terminated"
+STOPPED = "The service stopped during the execution; nothing was published, and a retry goes on from what is staged"
 
 _UNREACHABLE = (ConnectionFailed, SourceAuthenticationFailed, SourcePermissionDenied, TimedOut, TlsFailed)
+_TERMINATING = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 _VALIDATE = 3
 
 
@@ -135,7 +137,6 @@ class _Task:
         except BaseException:
             # SIGTERM arrives as DagsterExecutionInterruptedError, SIGINT as KeyboardInterrupt.
             self._interrupted()
-            self._note_termination()
             raise
 
     def _run_step(self, step: Callable[[StepContext], StepOutcome]) -> StepOutcome:
@@ -194,16 +195,23 @@ class _Task:
         raise events.failure(error) from cause
 
     def _interrupted(self) -> None:
-        outcome = self._executions.cancel(self._execution.execution_id, TERMINATED)
+        is_terminated = self._is_terminated()
+        if is_terminated:
+            self._executions.cancel(self._execution.execution_id, TERMINATED)
         # Interrupted while it published: the warehouse knows whether that came through.
-        is_published = settle_published(self._here.store, self._here.warehouse, self._current())
-        if outcome is CancelOutcome.TOO_LATE and not is_published:
-            details = ErrorDetails(error_code=Cancelled.code, error_message=TERMINATED, task_id=self._task_id)
+        if not settle_published(self._here.store, self._here.warehouse, self._current()):
+            code, message = (Cancelled.code, TERMINATED) if is_terminated else (WorkerLost.code, STOPPED)
+            details = ErrorDetails(error_code=code, error_message=message, task_id=self._task_id)
             self._executions.fail(self._execution.execution_id, details)
         self._discard_if_cancelled()
 
+    def _is_terminated(self) -> bool:
+        """Whether somebody asked for the end of this run, rather than of the whole service."""
+        run = self._context.instance.get_run_by_id(self._context.run_id)
+        return run is not None and run.status in _TERMINATING
+
     def _note_termination(self) -> None:
-        # Without this mark Dagster takes an interrupt for a failure.
+        # Without this mark Dagster takes an interrupt for a failure, which the end of the service is.
         run = self._context.instance.get_run_by_id(self._context.run_id)
         if run is not None and run.status is dg.DagsterRunStatus.STARTED:
             self._context.instance.report_run_canceling(run, TERMINATED)

@@ -189,10 +189,10 @@ def test_an_unknown_macro_in_a_query(client: httpx.Client) -> None:
             ("SELECT * FROM t WHERE d >= '{{dss}}'", ("dss", "data_interval_start")),
             ("SELECT * FROM t WHERE d LIKE 'x{{ds}}%'", ("ds", "literal")),
         ):
-            configuration = {"extraction_params": {"query": query}}
+            configuration: dict[str, Any] = {"extraction_params": {"query": query}}
             body = PIPELINE | {"source_id": source_id, "pipeline_name": "Macro", "configuration": configuration}
             refused(client.post("/pipelines", json=body), 400, "INVALID_CONFIGURATION", *words)
-        both: dict[str, Any] = {"extraction_params": {"query": "SELECT 1", "table": "t"}}
+        both = {"extraction_params": {"query": "SELECT 1", "table": "t"}}
         for configuration in (both, {}, {"extraction_params": {}}):
             body = PIPELINE | {"source_id": source_id, "pipeline_name": "Macro", "configuration": configuration}
             refused(client.post("/pipelines", json=body), 400, "INVALID_CONFIGURATION", "table", "query")

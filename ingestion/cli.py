@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from ingestion import __version__
 from ingestion.model.problems import problems_of
+from ingestion.processes.signals import hear_interrupts
 from ingestion.settings import PREFIX, Settings
 
 USAGE_ERROR = 2
@@ -136,4 +137,5 @@ def fail(*messages: str, code: int = USAGE_ERROR) -> NoReturn:
 
 def main() -> None:
     """Entry point of the `ingestion` command."""
+    hear_interrupts()
     app(prog_name="ingestion")

@@ -10,7 +10,7 @@
            +- SchemaMismatch, TooManyBadRecords, QueryFailed, SourceAuthenticationFailed,
            +- SourcePermissionDenied, ConnectionFailed, TlsFailed, TimedOut, SecretUnavailable,
            +- TargetFailed, TargetBusy, QualityFailed, Cancelled, WorkerLost, AlreadyExecuting,
-           +- SourceNotSupported, UnexpectedFailure
+           +- InvalidParameters, SourceNotSupported, UnexpectedFailure
 
 `code` names the cause, `transient` says whether the same attempt may succeed later, and the facts
 given to the constructor are attributes and, together, `facts`.
@@ -301,6 +301,12 @@ class AlreadyExecuting(ExecutionFailure):
     """A run that came without a claim found the pipeline taken."""
 
     code = "PIPELINE_ALREADY_RUNNING"
+
+
+class InvalidParameters(ExecutionFailure):
+    """A run was started in Dagster with parameters that have no meaning."""
+
+    code = "INVALID_PARAMETERS"
 
 
 class SourceNotSupported(ExecutionFailure):

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ingestion.processes.signals import hear_interrupts
 from ingestion.store import Store
 from ingestion.store.tables import definition_token, metadata
 from ingestion_tests.servers.postgres import PostgresServer
@@ -16,6 +17,11 @@ from ingestion_tests.servers.postgres import PostgresServer
 pytest_plugins = ["ingestion_tests.servers.stack"]
 
 DATABASES = ("sqlite", "postgresql")
+
+
+def pytest_configure() -> None:
+    """Stop as usual, and let what the tests start stop as usual, where a shell runs them in the background."""
+    hear_interrupts()
 
 
 @pytest.fixture(scope="session")

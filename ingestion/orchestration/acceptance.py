@@ -5,19 +5,13 @@ from dataclasses import dataclass, replace
 import dagster as dg
 from pydantic import ValidationError
 
-from ingestion.errors import AlreadyExecuting, AlreadyRunning, ExecutionFailure
+from ingestion.errors import AlreadyExecuting, AlreadyRunning, ExecutionFailure, InvalidParameters
 from ingestion.model.execution import ErrorDetails, Execution, ExecutionParams, ExecutionStatus, Trigger
 from ingestion.orchestration import tags
 from ingestion.store import NewExecution, Store
 
 SYSTEM = "system"
 """created_by of executions that no API client asked for."""
-
-
-class InvalidParameters(ExecutionFailure):
-    """A run was started in Dagster with parameters that have no meaning."""
-
-    code = "VALIDATION_ERROR"
 
 
 class NotOurs(Exception):

@@ -49,13 +49,17 @@ def asset_graph_definitions(
 
 
 def job_asset_layer(pipeline: Pipeline) -> AssetLayer:
-    """What ties a pipeline's job to its target table and checks, which its ops report but Dagster does not compute."""
+    """What ties a pipeline's job to the checks that its ops report.
+
+    The table itself is not named as the job's: Dagster's web app would show the job as an asset graph then, without
+    its ops and its Launchpad.
+    """
     key = events.asset_key(pipeline)
     specs = _check_specs(key, [pipeline])
     assets: list[dg.AssetsDefinition] = [dg.AssetsDefinition(specs=[dg.AssetSpec(key)])]
     if specs:
         assets.append(_checks(key, specs))
-    return AssetLayer(data=[], asset_graph=AssetGraph.from_assets(assets), external_job_asset_keys={key})
+    return AssetLayer(data=[], asset_graph=AssetGraph.from_assets(assets))
 
 
 def _source_spec(source: Source, key: str) -> dg.AssetSpec:

@@ -177,7 +177,7 @@ class _Task:
         metrics = execution_metrics(self._execution, tasks, result, clock.now())
         self._executions.succeed(self._execution.execution_id, result.loaded, metrics)
         self._tell(events.materialization(pipeline, self._execution, result, metrics, tasks))
-        self._discard()
+        self._discard(is_published=True)
 
     def _tell_checks(self, pipeline: Pipeline, checks: Iterable[CheckResult]) -> None:
         for evaluation in events.check_evaluations(pipeline, checks):
@@ -222,9 +222,9 @@ class _Task:
         if error is not None and error.error_code == Cancelled.code:
             self._discard()
 
-    def _discard(self) -> None:
+    def _discard(self, *, is_published: bool = False) -> None:
         try:
-            discard_staging(self._here.settings, self._execution.execution_id)
+            discard_staging(self._here.settings, self._execution.execution_id, is_published=is_published)
         except (IngestionError, OSError) as error:
             # The execution has ended, and what is left over does no harm but for its size.
             self._context.log.warning(f"staged data could not be removed: {error}")

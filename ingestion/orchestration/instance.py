@@ -58,6 +58,7 @@ def instance_config(settings: Settings) -> dict[str, Any]:
     """The content of dagster.yaml."""
     return {
         "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
         "storage": _storage_config(settings),
         # Runs start at once; a queue is made by claims on pipelines, not by Dagster.
         "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},

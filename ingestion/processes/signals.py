@@ -11,6 +11,15 @@ from typing import Any, Self
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def hear_interrupts() -> None:
+    """Take SIGINT as usual, also where a shell started this process in the background and had it ignored.
+
+    Dagster gives SIGTERM the handler that it finds for SIGINT: both would be ignored for good.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class SignalInbox:
     """Counts the requests to stop and wakes the loop for these and for ended children. A context manager."""
 

@@ -149,8 +149,11 @@ def _link_files(source: Path, target: Path, files: Iterable[StagedFile]) -> None
             shutil.copy2(source / file.name, copy)
 
 
-def discard_staging(settings: Settings, execution_id: str) -> None:
-    """Remove everything an execution staged: its tables beside the target, then its folder."""
+def discard_staging(settings: Settings, execution_id: str, *, is_published: bool = False) -> None:
+    """Remove everything an execution staged: its tables beside the target, then its folder.
+
+    A publish has dropped the tables already; the dataset is left alone then, for whoever reads it now.
+    """
     folder = staging_folder(settings, execution_id)
     if not folder.exists():
         return
@@ -158,6 +161,6 @@ def discard_staging(settings: Settings, execution_id: str) -> None:
         manifest = read_manifest(folder)
     except TargetFailed:
         manifest = None  # It cannot say where it staged; the folder goes all the same.
-    if manifest is not None:
+    if manifest is not None and not is_published:
         open_warehouse(settings).discard(execution_id, TargetTable(manifest.dataset, manifest.table))
     shutil.rmtree(folder)

@@ -181,7 +181,7 @@ def test_bad_parameters_of_a_run_are_refused(here: Services, runs: Runs, source:
     result = runs.run(pipeline, start_date="2026-02-30")
 
     ended = runs.execution(result)
-    assert code_of(ended) == "VALIDATION_ERROR"
+    assert code_of(ended) == "INVALID_PARAMETERS"
     assert ended.error_details is not None
     assert "start_date" in ended.error_details.error_message
 

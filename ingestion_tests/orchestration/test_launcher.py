@@ -132,6 +132,8 @@ def test_a_launcher_that_is_stopped_takes_its_workers_along(
     assert deployment.stop("launcher") < 10
 
     assert not psutil.pid_exists(pid)
-    assert ended(dagster, run_id).status is RunStatus.CANCELED
-    assert deployment.store.executions.get(run_id).status is ExecutionStatus.FAILED
+    assert ended(dagster, run_id).status is RunStatus.FAILURE
+    error = deployment.store.executions.get(run_id).error_details
+    assert error is not None
+    assert error.error_code == "WORKER_LOST", "nobody cancelled it"
     deployment.start("launcher")

@@ -15,7 +15,6 @@ from pydantic import BaseModel
 
 from api.auth.permissions import ALL, ROLES
 from api.errors import STATUSES
-from api.services.executions import LAUNCH_FAILED
 from api.table import ENDPOINTS
 from ingestion.cli import app
 from ingestion.errors import ExecutionFailure
@@ -34,6 +33,7 @@ from ingestion.model.pipeline import (
 from ingestion.model.quality import CheckSpec, QualityParams
 from ingestion.model.schema import FieldMode, FieldType, SchemaField
 from ingestion.model.source import CONNECTION_MODELS, DatabaseCredentials, SourceStatus
+from ingestion.orchestration.launch import LAUNCH_FAILED
 from ingestion.settings import PREFIX, Settings
 from ingestion.store.acceptance import SUPERSEDED
 from ingestion_tests.servers.stack import Stack

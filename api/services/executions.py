@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 import uuid
@@ -29,7 +28,6 @@ from ingestion.errors import (
     ServiceUnavailable,
 )
 from ingestion.model.execution import (
-    ErrorDetails,
     Execution,
     ExecutionParams,
     ExecutionStatus,
@@ -40,12 +38,10 @@ from ingestion.model.execution import (
 from ingestion.model.pipeline import Pipeline
 from ingestion.model.problems import Problem
 from ingestion.model.source import Source
-from ingestion.orchestration import tags
+from ingestion.orchestration.launch import fail_launch, find_or_launch_execution, launch_execution
 from ingestion.store import CancelOutcome, NewExecution, Store
 
 REQUEST_ID_TAG = "ingestion/request_id"
-LAUNCH_FAILED = "LAUNCH_FAILED"
-"""error_code of an execution whose run could not be launched."""
 POLL_SECONDS = 0.1
 _TERMINATION_SECONDS = 10.0
 _LAUNCH_SECONDS = 15.0
@@ -88,7 +84,7 @@ class ExecutionService:
         )
         if validate_only:
             return await to_thread.run_sync(self._rehearsed, new)
-        execution = await self._start(new, parent_run_id=None)
+        execution = await self._start(new)
         return execution if asked.async_execution else await self._ended(execution)
 
     async def retry(self, execution_id: str, body: Mapping[str, Any], by: str) -> Execution:
@@ -118,7 +114,7 @@ class ExecutionService:
             is_forced=failed.is_forced,
             retry_of_execution_id=execution_id,
         )
-        return await self._start(new, parent_run_id=failed.dagster_run_id)
+        return await self._start(new)
 
     async def cancel(self, execution_id: str) -> Execution:
         """End an unfinished execution as cancelled, and its run. Raises NotFound, InvalidState."""
@@ -172,57 +168,43 @@ class ExecutionService:
             created_by=new.created_by,
         )
 
-    async def _start(self, new: NewExecution, parent_run_id: str | None) -> Execution:
+    async def _start(self, new: NewExecution) -> Execution:
         # Shielded: once accepted, the execution is launched or failed, even when the service is told to stop.
         with anyio.CancelScope(shield=True):
             execution = await to_thread.run_sync(self._store.executions.accept, new)
             if not execution.is_queued:
-                await self._launch(execution, parent_run_id)
+                await self._launch(execution)
         return execution
 
-    async def _launch(self, execution: Execution, parent_run_id: str | None) -> None:
-        run_tags = {
-            tags.EXECUTION_ID: execution.execution_id,
-            tags.PIPELINE_ID: execution.pipeline_id,
-            tags.REVISION: str(execution.pipeline_revision),
-            REQUEST_ID_TAG: current_request_id.get(),
-        }
+    async def _launch(self, execution: Execution) -> None:
         try:
-            run_id = await self._launched_run(execution, run_tags, parent_run_id)
-        except IngestionError as error:
-            details = ErrorDetails(error_code=LAUNCH_FAILED, error_message=error.message)
-            await to_thread.run_sync(self._store.executions.fail, execution.execution_id, details)
+            await self._launch_patiently(execution)
+        except LaunchFailed as error:
             raise LaunchFailed(f"Execution '{execution.execution_id}' could not be started: {error.message}") from error
-        try:
-            await to_thread.run_sync(self._store.executions.attach_run, execution.execution_id, run_id)
-        except InvalidState as error:
-            # Another run was first to work on it; ours will find that out and end.
-            logger.info("%s", error.message)
-            return
         await self._terminate_if_cancelled(execution.execution_id)
+
+    async def _launch_patiently(self, execution: Execution) -> None:
+        """Launch the run; a Dagster that is away is given a little time to come back."""
+        deadline = time.monotonic() + _LAUNCH_SECONDS
+        run_tags = {REQUEST_ID_TAG: current_request_id.get()}
+        launch = launch_execution
+        while True:
+            try:
+                return await launch(self._store, self._dagster, execution, run_tags)
+            except ServiceUnavailable as error:
+                if time.monotonic() >= deadline:
+                    await fail_launch(self._store, execution, error.message)
+                    raise LaunchFailed(error.message) from error
+                logger.warning("execution %s is not launched yet: %s", execution.execution_id, error.message)
+            await anyio.sleep(_LAUNCH_PAUSE_SECONDS)
+            # The launch may have come through and only its answer was lost.
+            launch = find_or_launch_execution
 
     async def _terminate_if_cancelled(self, execution_id: str) -> None:
         """A cancel that came while the run was being launched could not know the run."""
         stored = await to_thread.run_sync(self._store.executions.get, execution_id)
         if stored.error_details is not None and stored.error_details.error_code == Cancelled.code:
             await self._terminate(stored)
-
-    async def _launched_run(self, execution: Execution, run_tags: Mapping[str, str], parent_run_id: str | None) -> str:
-        """The id of the execution's run. A Dagster that is away is given a little time to come back."""
-        deadline = time.monotonic() + _LAUNCH_SECONDS
-        params = execution.execution_params or {}
-        while True:
-            try:
-                return await self._dagster.launch(execution.dag_id, params, run_tags, parent_run_id)
-            except ServiceUnavailable as error:
-                if time.monotonic() >= deadline:
-                    raise
-                logger.warning("execution %s is not launched yet: %s", execution.execution_id, error.message)
-            await anyio.sleep(_LAUNCH_PAUSE_SECONDS)
-            # The launch may have come through and only its answer was lost.
-            with contextlib.suppress(ServiceUnavailable):
-                for run in await self._dagster.runs_tagged(execution.execution_id):
-                    return run.run_id
 
     async def _ended(self, execution: Execution) -> Execution:
         """The execution at its end, or as it is when the longest wait is over."""

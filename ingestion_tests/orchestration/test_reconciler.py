@@ -12,7 +12,8 @@ from ingestion.model.execution import Execution, ExecutionStatus
 from ingestion.model.pipeline import Pipeline
 from ingestion.orchestration import reconcile as reconcile_module
 from ingestion.orchestration.dagster_api import DagsterApi
-from ingestion.orchestration.reconciler import Reconciler, execution_tags
+from ingestion.orchestration.launch import execution_tags
+from ingestion.orchestration.reconciler import Reconciler
 from ingestion.warehouses import open_warehouse
 from ingestion_tests.orchestration.deployment import Deployment, accept, ended, eventually, now_
 

@@ -83,8 +83,3 @@ def test_a_websocket_of_another_site_is_refused(url: str) -> None:
     address = url.replace("http", "ws") + "/dagster/graphql"
     with pytest.raises(InvalidStatus, match="403"), connect(address, origin=Origin("https://evil.example.com")):
         pass
-
-
-def test_only_the_prefix_is_dagster_s(url: str) -> None:
-    assert httpx.get(f"{url}/dagsterx").status_code == 404
-    assert httpx.get(f"{url}/dagster").text == "ui"

@@ -11,8 +11,10 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from api.endpoint import Endpoint
+from api.envelope import JsonResponse, error_body, page_body, success_body, total_pages
 from api.openapi import openapi_document
 from api.table import ENDPOINTS
+from ingestion.store import Page
 from ingestion_tests.api.live import live
 from ingestion_tests.api.story import Step, every_endpoint
 
@@ -61,3 +63,22 @@ def test_new_things_say_where_they_are(steps: list[Step]) -> None:
             assert answer.headers["location"].endswith(identity)
             assert answer.headers["location"].startswith("http://127.0.0.1:")
         assert ("retry-after" in answer.headers) == (answer.status_code == 202)
+
+
+@pytest.mark.parametrize(("total", "pages"), [(0, 0), (1, 1), (20, 1), (21, 2), (10**9, 5 * 10**7)])
+def test_as_many_pages_as_are_needed(total: int, pages: int) -> None:
+    assert total_pages(total, 20) == pages
+
+
+def test_the_shapes() -> None:
+    assert success_body("done") == {"status": "success", "message": "done", "metadata": {}}
+    assert success_body("done", {})["data"] == {}
+    assert list(error_body("CODE", "why")) == ["status", "error", "message"]
+    page = page_body("found", [{"x": 1}], Page(2, 1), 3)
+    assert page["pagination"] == {"page": 2, "page_size": 1, "total_items": 3, "total_pages": 3}
+
+
+def test_what_json_cannot_write_is_text() -> None:
+    sent = JsonResponse({"nan": float("nan"), "endless": float("-inf"), "text": "ü"})
+    assert sent.body == '{"nan":"NaN","endless":"-Infinity","text":"ü"}'.encode()
+    assert sent.headers["content-type"] == "application/json"

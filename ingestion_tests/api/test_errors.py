@@ -143,28 +143,6 @@ def test_every_code_of_the_table_was_driven() -> None:
     assert set(PATHS) | {"INTERNAL_ERROR", "SERVICE_UNAVAILABLE"} == set(STATUSES)
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/sources/a/b", "/sources//schema/x", "/executions/x/logs", "/%2e%2e/x"])
-def test_an_address_where_there_is_nothing(client: httpx.Client, path: str) -> None:
-    refused(client.get(path), 404, "RESOURCE_NOT_FOUND")
-
-
-def test_fixed_paths_win_over_ids_only_for_their_own_methods(client: httpx.Client) -> None:
-    refused(client.get("/sources/test-connection"), 404, "RESOURCE_NOT_FOUND", "'test-connection'")
-    refused(client.delete("/sources/types"), 404, "RESOURCE_NOT_FOUND", "'types'")
-    refused(client.delete("/sources"), 405, "METHOD_NOT_ALLOWED", "DELETE")
-
-
-def test_a_slash_at_the_end_is_the_same_address(client: httpx.Client, makes: Makes) -> None:
-    assert client.get("/sources/").status_code == 200
-    assert client.post("/pipelines/", json={}).status_code == 400
-    assert client.get(f"/sources/{makes.source()['source_id']}/").status_code == 200
-
-
-def test_head_is_get_without_a_body(client: httpx.Client) -> None:
-    answer = client.head("/sources")
-    assert (answer.status_code, answer.content) == (200, b"")
-
-
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

@@ -4,7 +4,8 @@
       +- RequestError        a request that cannot be served; code is one of the API's error codes
       |    +- InvalidRequest, InvalidConfiguration, NotFound, ObjectNotInSource, AlreadyExists, ResourceInUse,
       |    +- InvalidState, AlreadyRunning, PreconditionFailed, NotAuthenticated, NotAllowed,
-      |    +- SourceUnreachable, LaunchFailed, PayloadTooLarge, UnsupportedMediaType, ServiceUnavailable
+      |    +- SourceUnreachable, LaunchFailed, PayloadTooLarge, UnsupportedMediaType, ServiceUnavailable,
+      |    +- IdempotencyKeyReused, IdempotencyKeyInUse
       +- ExecutionFailure    why an execution stopped; code is `error_details.error_code`
            +- FileMissing, ObjectMissing, EmptySource, PartialFile, SourceChanged, ParseFailed,
            +- SchemaMismatch, TooManyBadRecords, QueryFailed, SourceAuthenticationFailed,
@@ -116,6 +117,19 @@ class PreconditionFailed(RequestError):
     """If-Match names another version than the stored one."""
 
     code = "PRECONDITION_FAILED"
+
+
+class IdempotencyKeyReused(RequestError):
+    """The idempotency key belongs to another request."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
+class IdempotencyKeyInUse(RequestError):
+    """The request with this idempotency key has not been answered yet."""
+
+    code = "IDEMPOTENCY_KEY_IN_USE"
+    transient = True
 
 
 class NotAuthenticated(RequestError):

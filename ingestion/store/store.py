@@ -8,12 +8,13 @@ from sqlalchemy import text
 
 from ingestion.store.engine import Database
 from ingestion.store.executions import ExecutionRepository
+from ingestion.store.idempotency import IdempotencyRepository
 from ingestion.store.pipelines import PipelineRepository
 from ingestion.store.sources import SourceRepository
 
 
 class Store:
-    """Sources, pipelines and executions of one deployment, in one database.
+    """Sources, pipelines, executions and idempotency keys of one deployment, in one database.
 
     All methods block, may be called from any thread and raise ServiceUnavailable when the database does
     not answer. After a fork the child may go on with the parent's store: it opens its own connections.
@@ -24,6 +25,7 @@ class Store:
         self.sources = SourceRepository(database)
         self.pipelines = PipelineRepository(database)
         self.executions = ExecutionRepository(database)
+        self.idempotency = IdempotencyRepository(database)
 
     @classmethod
     def open(cls, url: str) -> Self:

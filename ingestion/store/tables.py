@@ -159,3 +159,19 @@ claims = Table(
     Column("execution_id", StoredText, ForeignKey("executions.execution_id"), nullable=False, unique=True),
     _instant("claimed_at"),
 )
+
+# A row without a status is a reservation: somebody carries the request out until the lease runs out.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    _text("key_id", primary_key=True),
+    _text("fingerprint"),
+    _text("resource_id"),
+    _number("attempt"),
+    _instant("created_at"),
+    _instant("leased_until"),
+    _number("status", nullable=True),
+    _json("headers", nullable=True),
+    _text("body", nullable=True),
+    Index("ix_idempotency_keys_in_order", "created_at"),
+)

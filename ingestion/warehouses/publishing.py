@@ -13,7 +13,8 @@ import duckdb
 
 from ingestion import clock
 from ingestion.errors import TargetFailed, TooManyBadRecords
-from ingestion.formats.types import duckdb_type, quoted
+from ingestion.formats.rejects import reasons_of
+from ingestion.formats.types import duckdb_type, literal, quoted
 from ingestion.model.pipeline import WriteDisposition
 from ingestion.model.schema import TableSchema
 from ingestion.sources.base import REJECT_COLUMNS
@@ -25,6 +26,8 @@ _EXPLANATIONS: Mapping[str, str] = {
     resolution.NULL_KEY: "a value in every column of the key",
     resolution.AMBIGUOUS_KEY: "one latest row per key",
 }
+# As a column of the same name would hide the row, no ordinary name will do.
+_WHOLE_ROW = "_ingestion_row"
 
 
 def publish(connection: duckdb.DuckDBPyConnection, request: PublishRequest) -> PublishResult:
@@ -75,7 +78,8 @@ class _Publication:
         """Everything between BEGIN and COMMIT."""
         request = self.request
         self._check_cursor()
-        if request.extracted == 0 and request.disposition is not WriteDisposition.WRITE_TRUNCATE:
+        replaces = request.disposition is WriteDisposition.WRITE_TRUNCATE and request.schema.fields
+        if request.extracted == 0 and not replaces:
             return self._record_nothing()
         self._check_staging()
         staged = tables.count(self.connection, self.staging)
@@ -171,19 +175,23 @@ class _Publication:
     def _unresolved_rows(self) -> str:
         key = ", ".join(self.request.key).replace("'", "''")
         expected = " ".join(f"WHEN '{verdict}' THEN '{text}'" for verdict, text in _EXPLANATIONS.items())
-        key_values = ", ".join(f"CAST(s.{quoted(name)} AS VARCHAR)" for name in self.request.key)
+        key_values = ", ".join(f"CAST({_WHOLE_ROW}.{quoted(name)} AS VARCHAR)" for name in self.request.key)
         return (
-            f"SELECT NULL, 'row ' || (s.rowid + 1), 'publish', v.verdict, '{key}', CASE v.verdict {expected} END, "
-            f"concat_ws(', ', {key_values}), CAST(to_json(s) AS VARCHAR), ?, ?, ?, 'OPEN' "
-            f"FROM {self.staging} AS s JOIN {resolution.VERDICTS} AS v ON v.row = s.rowid "
+            f"SELECT NULL, 'row ' || ({_WHOLE_ROW}.rowid + 1), 'publish', v.verdict, '{key}', "
+            f"CASE v.verdict {expected} END, "
+            f"concat_ws(', ', {key_values}), CAST(to_json({_WHOLE_ROW}) AS VARCHAR), ?, ?, ?, 'OPEN' "
+            f"FROM {self.staging} AS {_WHOLE_ROW} JOIN {resolution.VERDICTS} AS v ON v.row = {_WHOLE_ROW}.rowid "
             f"WHERE v.verdict IN ({resolution.verdict_list(resolution.QUARANTINED)})"
         )
 
     def _check_bad_records(self, quarantined: int) -> None:
         limit = self.request.bad_record_limit
         if limit is not None and quarantined > limit:
+            mine = literal(self.request.execution_id)
+            table = bookkeeping.quarantine_table(self.request.target)
+            reasons = reasons_of(self.connection, f"(SELECT * FROM {table} WHERE execution_id = {mine})")
             raise TooManyBadRecords(
-                f"{quarantined} of {self.request.extracted} rows are bad, at most {limit} are allowed",
+                f"{quarantined} of {self.request.extracted} rows are bad, at most {limit} are allowed: {reasons}",
                 bad=quarantined,
                 allowed=limit,
                 extracted=self.request.extracted,
@@ -203,7 +211,9 @@ class _Publication:
             return self._replace()
         if disposition is WriteDisposition.WRITE_EMPTY and self.rows_before > 0:
             raise TargetFailed(
-                f"WRITE_EMPTY needs an empty table, {self.target} has {self.rows_before} rows", rows=self.rows_before
+                f"WRITE_EMPTY needs an empty table, but {self.request.target.dataset}.{self.request.target.table} "
+                f"has {self.rows_before} rows",
+                rows=self.rows_before,
             )
         self._add_columns()
         deleted = self._delete_matching() if disposition is WriteDisposition.MERGE else 0

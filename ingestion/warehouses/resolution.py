@@ -19,6 +19,7 @@ REPEATED = "REPEATED_KEY"
 PRESENT = "ALREADY_PRESENT"
 NULL_KEY = "NULL_KEY"
 AMBIGUOUS_KEY = "AMBIGUOUS_KEY"
+_ROW_NUMBER = "rowid"
 QUARANTINED = (NULL_KEY, AMBIGUOUS_KEY)
 DEDUPLICATED = (REPEATED, PRESENT)
 
@@ -42,22 +43,23 @@ def judge_merge(
     missing = [name for name in key if schema.get(name) is None]
     if missing or not key:
         raise SchemaMismatch(f"the merge key {', '.join(missing) or '(none)'} is not among the columns", key=list(key))
-    keys = column_list(key, "s.")
+    _require_row_numbers(schema)
+    keys = ", ".join(f"c{index}" for index in range(len(key)))
     is_null = " OR ".join(f"s.{quoted(name)} IS NULL" for name in key)
-    same_key = " AND ".join(f"s.{quoted(name)} = r.{quoted(name)}" for name in key)
+    same_key = " AND ".join(f"s.{quoted(name)} = r.c{index}" for index, name in enumerate(key))
     order = f"s.{quoted(latest_by)} DESC NULLS LAST" if latest_by and schema.get(latest_by) else "true"
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE {_bare(VERDICTS)} AS
         WITH repeated AS (
-            SELECT {column_list(key)} FROM {staging} GROUP BY ALL HAVING count(*) > 1
+            SELECT {_numbered_columns(key)} FROM {staging} AS s GROUP BY {column_list(key, "s.")} HAVING count(*) > 1
         ), ranked AS (
-            SELECT s.rowid AS row, rank() OVER (PARTITION BY {keys} ORDER BY {order}) AS age,
+            SELECT s.rowid AS row, rank() OVER (PARTITION BY {column_list(key, "s.")} ORDER BY {order}) AS age,
                    row_number() OVER (PARTITION BY {column_list(schema.names, "s.")} ORDER BY s.rowid) AS copy,
-                   {column_list(key, "s.")}
+                   {_numbered_columns(key)}
             FROM {staging} AS s JOIN repeated AS r ON {same_key}
         ), counted AS (
             SELECT row, age, copy,
-                   count(*) FILTER (age = 1 AND copy = 1) OVER (PARTITION BY {column_list(key)}) AS latest
+                   count(*) FILTER (age = 1 AND copy = 1) OVER (PARTITION BY {keys}) AS latest
             FROM ranked
         )
         SELECT row, CASE WHEN age = 1 AND latest > 1 THEN '{AMBIGUOUS_KEY}' ELSE '{REPEATED}' END AS verdict
@@ -80,16 +82,18 @@ def judge_append(
     if not common:
         no_verdicts(connection)
         return
+    _require_row_numbers(schema)
     bound, parameters = _bound(schema, target_schema, window)
-    same = " AND ".join(f"s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)}" for name in common)
+    same = " AND ".join(f"s.c{index} IS NOT DISTINCT FROM t.c{index}" for index in range(len(common)))
+    columns = column_list(common, "s.")
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE {_bare(VERDICTS)} AS
         WITH present AS (
-            SELECT {column_list(common)}, count(*) AS copies FROM {target} WHERE {bound} GROUP BY ALL
+            SELECT {_numbered_columns(common)}, count(*) AS copies FROM {target} AS s WHERE {bound} GROUP BY {columns}
         ), numbered AS (
-            SELECT rowid AS row, {column_list(common)},
-                   row_number() OVER (PARTITION BY {column_list(common)} ORDER BY rowid) AS copy
-            FROM {staging}
+            SELECT s.rowid AS row, {_numbered_columns(common)},
+                   row_number() OVER (PARTITION BY {columns} ORDER BY s.rowid) AS copy
+            FROM {staging} AS s
         )
         SELECT s.row, '{PRESENT}' AS verdict FROM numbered AS s JOIN present AS t ON {same}
         WHERE s.copy <= t.copies""",
@@ -101,9 +105,24 @@ def _bound(schema: TableSchema, target_schema: TableSchema, window: Cursor | Non
     there = target_schema.get(window.key) if window else None
     if window is None or there is None or schema.get(window.key) is None:
         return "true", []
-    column = quoted(there.name)
+    column = f"s.{quoted(there.name)}"
     # A value that does not fit the column (it was converted) bounds nothing.
     return f"coalesce({column} >= TRY_CAST(? AS {duckdb_type(there)}), true)", [window.value]
+
+
+def _require_row_numbers(schema: TableSchema) -> None:
+    """A column of that name hides the number DuckDB gives each staged row. Raises SchemaMismatch."""
+    if schema.get(_ROW_NUMBER) is not None:
+        raise SchemaMismatch(
+            f"rows with a column named {_ROW_NUMBER} cannot be merged or compared with those that are there; give it "
+            "another name by transformation_params.column_mappings",
+            column=_ROW_NUMBER,
+        )
+
+
+def _numbered_columns(names: Sequence[str]) -> str:
+    """Columns of `s` as c0, c1...: whatever they are called, they cannot hide the names used here."""
+    return ", ".join(f"s.{quoted(name)} AS c{index}" for index, name in enumerate(names))
 
 
 def verdict_list(verdicts: Sequence[str]) -> str:

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion.formats.staged import REJECT_COLUMNS, StagedFile, staged_file
 
 _SHOWN_VALUE = 1_000
+_SHOWN_IN_MESSAGE = 80
+_SHOWN_REASONS = 3
 _BATCH_ROWS = 5_000
 _BATCH_CHARACTERS = 16 << 20
 _SCHEMA = pa.schema([(name, pa.string()) for name in REJECT_COLUMNS])
@@ -77,3 +80,35 @@ class RejectFile:
 def _storable(text: str) -> str:
     """Text with lone surrogates (bytes that were not UTF-8) written as escapes."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def reasons_of(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
+    """Why the rows of `relation` (with the columns of reject files) are bad, the most frequent reasons first.
+
+    One line for people: a failed execution leaves no quarantine in which they could look.
+    """
+    found = connection.execute(
+        f"""SELECT count(*) AS times, error_code, column_name,
+                   first(object), first(position), first(expected), first(got)
+        FROM {relation} GROUP BY error_code, column_name ORDER BY times DESC, error_code, column_name"""
+    ).fetchall()
+    shown = [_reason(*row) for row in found[:_SHOWN_REASONS]]
+    more = len(found) - len(shown)
+    return "; ".join([*shown, *([f"and {more} other reasons"] if more else [])])
+
+
+def _reason(
+    times: int, code: str, column: str | None, name: str | None, position: str, expected: str | None, got: str | None
+) -> str:
+    where = f"{position} of '{name}'" if name else position
+    what = [
+        *([f"expected {expected}"] if expected else []),
+        *([f"got {_shortened(got)!r}"] if got else []),
+    ]
+    return f"{times} {code}{f' in {column}' if column else ''}, such as {where}" + (
+        f" ({', '.join(what)})" if what else ""
+    )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN_IN_MESSAGE else f"{text[:_SHOWN_IN_MESSAGE]}..."

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from ingestion.errors import EmptySource, TooManyBadRecords, UnexpectedFailure
+from ingestion.formats.rejects import reasons_of
 from ingestion.model.pipeline import LoadParams
 from ingestion.sources.base import Extraction, ExtractionRequest
+from ingestion.sql import parquet_relation
 from ingestion.steps.context import StepContext, StepOutcome
 from ingestion.steps.manifest import EXTRACT_FOLDER, Manifest, are_whole, read_manifest, write_manifest
 from ingestion.steps.plan import ReadPlan, allows_empty, bad_record_limit, plan_read
@@ -54,7 +58,7 @@ def _read(ctx: StepContext, folder: Path) -> Extraction:
     try:
         extraction = ctx.connector.extract(request)
         _check_counts(extraction)
-        _check_amount(extraction, plan, configuration.load_params)
+        _check_amount(extraction, folder, plan, configuration.load_params)
     except BaseException:
         shutil.rmtree(folder / EXTRACT_FOLDER, ignore_errors=True)
         raise
@@ -88,22 +92,25 @@ def _check_counts(extraction: Extraction) -> None:
         )
 
 
-def _check_amount(extraction: Extraction, plan: ReadPlan, load: LoadParams | None) -> None:
+def _check_amount(extraction: Extraction, folder: Path, plan: ReadPlan, load: LoadParams | None) -> None:
     rows_read = extraction.rows + extraction.rejected
     if rows_read == 0:
         were_all_loaded = extraction.skipped_objects > 0 and not extraction.objects
         if not (plan.is_incremental or were_all_loaded or allows_empty(load)):
             raise EmptySource("the source has no rows; load_params.empty_source 'allow' accepts that")
         return
-    check_bad_records(extraction.rejected, rows_read, load)
+    rejects = [folder / EXTRACT_FOLDER / file.name for file in extraction.rejects]
+    check_bad_records(extraction.rejected, rows_read, load, rejects)
 
 
-def check_bad_records(bad: int, rows_read: int, load: LoadParams | None) -> None:
-    """Raise TooManyBadRecords when more rows are bad than the pipeline allows."""
+def check_bad_records(bad: int, rows_read: int, load: LoadParams | None, rejects: Sequence[Path]) -> None:
+    """Raise TooManyBadRecords, with the reasons, when more rows are bad than the pipeline allows."""
     limit = bad_record_limit(load, rows_read)
     if bad > limit:
+        with duckdb.connect() as connection:
+            reasons = reasons_of(connection, parquet_relation(rejects))
         raise TooManyBadRecords(
-            f"{bad} of {rows_read} rows are bad, at most {limit} are allowed",
+            f"{bad} of {rows_read} rows are bad, at most {limit} are allowed: {reasons}",
             bad=bad,
             allowed=limit,
             extracted=rows_read,

@@ -42,8 +42,10 @@ def write_plan(ctx: StepContext, manifest: Manifest) -> WritePlan:
 
 
 def has_nothing_new(manifest: Manifest, plan: WritePlan) -> bool:
-    """Whether nothing was read and the target is to stay as it is."""
-    return manifest.rows_read == 0 and plan.disposition is not WriteDisposition.WRITE_TRUNCATE
+    """Whether nothing was read and the target is to stay as it is: also when nothing tells columns to make it of."""
+    if manifest.rows_read > 0:
+        return False
+    return plan.disposition is not WriteDisposition.WRITE_TRUNCATE or not manifest.transformation().table_schema.fields
 
 
 def _check_emptiness(ctx: StepContext, manifest: Manifest, plan: WritePlan) -> None:

@@ -45,6 +45,8 @@ from ingestion.warehouses.base import TargetState
 
 _ROWS = "rows.parquet"
 _REJECTS = "rejects.parquet"
+# As a column of the same name would hide the row, no ordinary name will do.
+_WHOLE_ROW = "_ingestion_row"
 
 
 def transform(ctx: StepContext) -> StepOutcome:
@@ -57,7 +59,11 @@ def transform(ctx: StepContext) -> StepOutcome:
         if done is None or manifest.spoiled_by or not are_whole(folder / done.folder, [*done.files, *done.rejects]):
             done = _transform(ctx, folder, manifest)
             bad = manifest.extracted().rejected + done.rejected
-            check_bad_records(bad, manifest.rows_read, ctx.pipeline.settings().load_params)
+            rejects = [
+                *(folder / EXTRACT_FOLDER / file.name for file in manifest.extracted().rejects),
+                *(folder / done.folder / file.name for file in done.rejects),
+            ]
+            check_bad_records(bad, manifest.rows_read, ctx.pipeline.settings().load_params, rejects)
             write_manifest(folder, manifest.model_copy(update={"transformed": done}))
     return StepOutcome(_metrics(manifest, done, started), _params(ctx, folder, manifest, done), skipped=done.skipped)
 
@@ -65,10 +71,12 @@ def transform(ctx: StepContext) -> StepOutcome:
 def _transform(ctx: StepContext, folder: Path, manifest: Manifest) -> Transformed:
     extraction = manifest.extracted()
     params = ctx.pipeline.settings().transformation_params
+    if not extraction.schema.fields:
+        # Nothing was read, not even what the columns are: a table that is emptied keeps its own.
+        there = manifest.target_schema or extraction.schema
+        return _unchanged(extraction, skipped=True).model_copy(update={"table_schema": there})
     if params is None or asks_for_nothing(params):
         return _unchanged(extraction, skipped=True)
-    if not extraction.schema.fields:
-        return _unchanged(extraction, skipped=True)  # Nothing was read, not even what the columns are.
     work = empty_folder(folder / TRANSFORM_FOLDER)
     try:
         with engine(work) as connection:
@@ -161,12 +169,15 @@ class _Rewrite:
         origin = literal(objects[0].name) if len(objects) == 1 else "CAST(NULL AS VARCHAR)"
         problem, position = f"e.{quoted(PROBLEM)}", quoted(POSITION)
         names = column_list(self._extraction.schema.names)
-        numbered = f"SELECT {position}, s AS source FROM (SELECT row_number() OVER () AS {position}, s FROM "
+        numbered = (
+            f"SELECT {position}, {_WHOLE_ROW} AS source "
+            f"FROM (SELECT row_number() OVER () AS {position}, {_WHOLE_ROW} FROM "
+        )
         return (
             f"SELECT {origin} AS object, 'row ' || e.{position} AS position, 'transform' AS stage, "
             f"{problem}.code AS error_code, {problem}.column_name AS column_name, {problem}.expected AS expected, "
             f"{problem}.got AS got, CAST(to_json(s.source) AS VARCHAR) AS raw_row "
-            f"FROM evaluated AS e JOIN ({numbered}(SELECT {names} FROM {self._relation}) AS s)) AS s "
+            f"FROM evaluated AS e JOIN ({numbered}(SELECT {names} FROM {self._relation}) AS {_WHOLE_ROW})) AS s "
             f"ON s.{position} = e.{position} WHERE e.{quoted(OUTCOME)} = '{Outcome.REJECTED}' ORDER BY e.{position}"
         )
 

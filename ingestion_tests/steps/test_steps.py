@@ -19,6 +19,7 @@ from ingestion.errors import (
     TargetFailed,
     TooManyBadRecords,
 )
+from ingestion.model.schema import TableSchema
 from ingestion.steps import discard_staging, extract, load, publish, transform, validate
 from ingestion.steps.manifest import staging_folder
 from ingestion_tests.steps.workbench import Bench, Row, RowsConnector, prepare, run_steps, table_schema
@@ -110,6 +111,21 @@ def test_an_empty_source_fails_unless_allowed(tmp_path: Path) -> None:
     assert bench.rows() == []
 
 
+@pytest.mark.parametrize("changes", [{}, {"filter": "id > 1"}])
+def test_a_source_without_even_columns_empties_the_table_and_keeps_its_columns(
+    tmp_path: Path, changes: dict[str, str]
+) -> None:
+    bench = Bench(tmp_path, {"load_params": {"empty_source": "allow"}, "transformation_params": changes})
+    nothing = RowsConnector(TableSchema(fields=()), {"f.csv": []})
+    assert bench.run(nothing, "e1").target_rows == 0
+    assert bench.state().schema is None
+    bench.run(rows_connector(), "e2")
+    filled = bench.state().schema
+    assert bench.run(nothing, "e3").target_rows == 0
+    assert bench.rows() == []
+    assert bench.state().schema == filled
+
+
 def test_a_table_is_not_emptied_because_all_rows_were_filtered(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.run(rows_connector())
@@ -125,7 +141,8 @@ def test_the_breaker_for_bad_rows(tmp_path: Path, good: int, bad: int, limit: in
     bench = Bench(tmp_path, {"load_params": {"max_bad_records": limit}} if limit is not None else {})
     connector = rows_connector(*[{"id": n, "name": "x"} for n in range(good)], bad=bad)
     if opens:
-        with pytest.raises(TooManyBadRecords, match=f"{bad} of {good + bad} rows are bad"):
+        expected = f"{bad} of {good + bad} rows are bad, at most .* allowed: {bad} BAD, such as line 1"
+        with pytest.raises(TooManyBadRecords, match=expected):
             bench.run(connector)
         assert bench.rows() == []
     else:

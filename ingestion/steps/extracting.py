@@ -68,6 +68,7 @@ def _read(ctx: StepContext, folder: Path) -> Extraction:
             execution_id=ctx.execution.execution_id,
             pipeline_id=ctx.pipeline.pipeline_id,
             pipeline_revision=ctx.pipeline.revision,
+            source_version=ctx.source.version,
             dataset=ctx.target.dataset,
             table=ctx.target.table,
             start_date=params.start_date,

@@ -53,6 +53,7 @@ class Manifest(StrictModel):
     execution_id: str
     pipeline_id: str
     pipeline_revision: int
+    source_version: int | None = None
     dataset: str
     table: str
     start_date: date | None

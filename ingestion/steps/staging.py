@@ -93,8 +93,8 @@ def empty_folder(path: Path) -> Path:
 def adopt_staging(ctx: StepContext, from_execution_id: str) -> bool:
     """Take over what an earlier execution staged, when using it equals reading again. Whether it was.
 
-    It is not when the pipeline's definition, the dates or include_deleted differ, when anything was
-    loaded since, when a file is not whole, or when the rows themselves were why that execution failed.
+    It is not when the definition of the pipeline or of its source, the dates or include_deleted differ, when
+    anything was loaded since, when a file is not whole, or when the rows themselves were why that execution failed.
     """
     old_folder = staging_folder(ctx.settings, from_execution_id)
     old = read_manifest(old_folder)
@@ -134,6 +134,7 @@ def _is_same_work(ctx: StepContext, old: Manifest) -> bool:
     return (
         old.pipeline_id == ctx.pipeline.pipeline_id
         and old.pipeline_revision == ctx.pipeline.revision
+        and old.source_version == ctx.source.version
         and (old.start_date, old.end_date) == (params.start_date, params.end_date)
         and bool(old.include_deleted) == bool(params.include_deleted)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def test_a_retry_takes_over_whole_staging(tmp_path: Path, damage: bool) -> None:
     assert publish(again).loaded == 1
 
 
-@pytest.mark.parametrize("change", ["revision", "dates", "file", "loaded since", "nothing there", "deleted"])
+@pytest.mark.parametrize("change", ["revision", "source", "dates", "file", "loaded since", "nothing there", "deleted"])
 def test_a_retry_reads_again_when_staging_may_differ(tmp_path: Path, change: str) -> None:
     bench = Bench(tmp_path, APPENDING)
     connector = table(row(1, "a", 1))
@@ -178,7 +179,10 @@ def test_a_retry_reads_again_when_staging_may_differ(tmp_path: Path, change: str
         file.write_bytes(file.read_bytes()[:-1] + b"?")
     elif change == "loaded since":
         bench.run(table(row(5, "e", 5)), "other")
-    assert not adopt_staging(bench.context(connector, "e2", params), "e1")
+    again = bench.context(connector, "e2", params)
+    if change == "source":
+        again = replace(again, source=again.source.model_copy(update={"version": 2}))
+    assert not adopt_staging(again, "e1")
 
 
 def test_a_retry_reads_again_when_the_rows_were_at_fault(tmp_path: Path) -> None:

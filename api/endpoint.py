@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,6 +17,8 @@ from api.backend import Backend
 from api.body import read_object
 from api.envelope import JsonResponse, page_body, success_body, total_pages
 from api.etags import EntityTag
+from api.idempotency import carried_out_once, key_of, scoped
+from api.new_id import NewId
 from api.query import QueryReader
 from ingestion.store import Page
 
@@ -61,19 +64,34 @@ class Endpoint:
         backend: Backend = request.app.state.backend
         principal = await authenticate(request.headers, backend.verifier)
         principal.require(self.permission)
+        key = key_of(request.headers) if self.method == "POST" else None
         body = await read_object(request, self.body_may_be_empty) if self.request is not None else {}
-        return await self.handler(Call(self, request, principal, backend, body))
+        call = Call(self, request, principal, backend, body)
+        if key is None or (self.may_only_validate and call.validates_only):
+            return await self.handler(call)
+        key_id = scoped(principal.name, self.method, request.scope["path"], key)
+        carry_out = partial(self._answer_as, call)
+        return await carried_out_once(backend.store.idempotency, key_id, body, carry_out)
+
+    @property
+    def may_only_validate(self) -> bool:
+        """Whether the client can ask that nothing is stored."""
+        return any(parameter.name == VALIDATE_ONLY for parameter in self.parameters)
+
+    async def _answer_as(self, call: Call, new_id: NewId) -> Response:
+        return await self.handler(replace(call, new_id=new_id))
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request to an endpoint, by somebody who may make it."""
+    """One request to an endpoint, by somebody who may make it. `new_id` is for what it makes."""
 
     endpoint: Endpoint
     request: Request
     principal: Principal
     backend: Backend
     body: Mapping[str, Any] = field(default_factory=dict)
+    new_id: NewId = field(default_factory=NewId.fresh)
 
     @property
     def query(self) -> QueryReader:

@@ -12,7 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.envelope import JsonResponse, error_body
-from ingestion.errors import IngestionError, InvalidRequest, NotAllowed, NotAuthenticated, RequestError
+from ingestion.errors import (
+    IdempotencyKeyInUse,
+    IngestionError,
+    InvalidRequest,
+    NotAllowed,
+    NotAuthenticated,
+    RequestError,
+)
 
 STATUSES: Mapping[str, int] = {
     "VALIDATION_ERROR": 400,
@@ -25,9 +32,11 @@ STATUSES: Mapping[str, int] = {
     "RESOURCE_IN_USE": 409,
     "PIPELINE_ALREADY_RUNNING": 409,
     "INVALID_STATE": 409,
+    "IDEMPOTENCY_KEY_IN_USE": 409,
     "PRECONDITION_FAILED": 412,
     "PAYLOAD_TOO_LARGE": 413,
     "UNSUPPORTED_MEDIA_TYPE": 415,
+    "IDEMPOTENCY_KEY_REUSED": 422,
     "EXECUTION_ERROR": 500,
     "INTERNAL_ERROR": 500,
     "CONNECTION_ERROR": 502,
@@ -37,6 +46,7 @@ STATUSES: Mapping[str, int] = {
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+_KEY_IN_USE_SECONDS = 1
 _INTERNAL_MESSAGE = "an unexpected error occurred; the request id names it in the service's log"
 _CODES_OF_FRAMEWORK = {
     404: "RESOURCE_NOT_FOUND",
@@ -118,6 +128,8 @@ def _headers_of(error: RequestError) -> dict[str, str]:
         permission = error.facts["permission"]
         challenge = f'Bearer realm="ingestion", error="insufficient_scope", scope="{permission}"'
         return {"WWW-Authenticate": challenge}
+    if isinstance(error, IdempotencyKeyInUse):
+        return {"Retry-After": str(_KEY_IN_USE_SECONDS)}
     return {}
 
 

@@ -11,12 +11,14 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from api.endpoint import BASE_PATH, Endpoint
+from api.endpoint import BASE_PATH, Endpoint, Parameter
 from api.errors import PROBLEM_MEDIA_TYPE, STATUSES
 from api.examples import error_example, examples
+from api.idempotency import HEADER, LONGEST_KEY, REPLAYED
 from api.table import ENDPOINTS
 from api.wire.envelopes import Failure, ProblemDetails
 from ingestion import __version__
+from ingestion.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from ingestion.model.execution import ExecutionParams
 from ingestion.model.pipeline import DatabaseExtraction, FileExtraction, PipelineConfiguration
 from ingestion.model.source import CONNECTION_MODELS
@@ -31,14 +33,24 @@ free-form beyond `ExecutionParams`. Unknown fields are refused.
 """
 _EVERYWHERE = ("AUTH_ERROR", "PERMISSION_DENIED", "INTERNAL_ERROR", "SERVICE_UNAVAILABLE")
 _WITH_BODY = ("VALIDATION_ERROR", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
+_IDEMPOTENCY_KEY = Parameter(
+    HEADER,
+    "A text of the client's choice, bare or in quotes; for 24 hours a repeat with it is answered without being "
+    "carried out again",
+    # Two characters more for the quotes.
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY + 2},
+    "header",
+)
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 _REFERENCE = "#/components/schemas/{model}"
+_OF_POSTS = (IdempotencyKeyReused.code, IdempotencyKeyInUse.code)
 _HEADERS_OF_FAILURES = {401: ["WWW-Authenticate"], 403: ["WWW-Authenticate"], 503: ["Retry-After"]}
 _HEADERS = {
     "Location": "Address of the resource",
     "Retry-After": "Seconds to wait",
     "ETag": "Version of the resource",
     "Link": "Other pages, as in RFC 8288",
+    REPLAYED: "`true` on an answer that an earlier request with the same Idempotency-Key had",
     "WWW-Authenticate": "What kind of token is needed",
     "X-Request-ID": "Id of this request in the service's logs",
 }
@@ -112,7 +124,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
             "description": parameter.description,
             "schema": dict(parameter.schema),
         }
-        for parameter in endpoint.parameters
+        for parameter in (*endpoint.parameters, *((_IDEMPOTENCY_KEY,) if endpoint.method == "POST" else ()))
     ]
     return in_path + others
 
@@ -130,6 +142,8 @@ def _errors_of(endpoint: Endpoint) -> Sequence[str]:
     codes = [*_EVERYWHERE, *endpoint.errors]
     if endpoint.request is not None:
         codes += _WITH_BODY
+    if endpoint.method == "POST":
+        codes += _OF_POSTS
     if "{" in endpoint.path:
         codes.append("RESOURCE_NOT_FOUND")
     return list(dict.fromkeys(codes))
@@ -157,6 +171,8 @@ def _header_refs(endpoint: Endpoint, status: int) -> dict[str, Any]:
         names.append("ETag")
     if any(parameter.name == "page" for parameter in endpoint.parameters):
         names.append("Link")
+    if endpoint.method == "POST":
+        names.append(REPLAYED)
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
@@ -171,6 +187,8 @@ def _failure(status: int, codes: Sequence[str]) -> dict[str, Any]:
         }
     )
     names = ["X-Request-ID", *_HEADERS_OF_FAILURES.get(status, ())]
+    if IdempotencyKeyInUse.code in codes:
+        names.append("Retry-After")
     return {
         "description": ", ".join(codes),
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},

@@ -20,7 +20,7 @@ async def execute_pipeline(call: Call) -> Response:
     """POST /pipelines/{pipeline_id}/execute."""
     only_checked = call.validates_only
     execution = await call.backend.executions.execute(
-        call.part("pipeline_id"), call.body, call.principal.name, only_checked
+        call.part("pipeline_id"), call.body, call.principal.name, only_checked, call.new_id
     )
     if only_checked or execution.status.is_final:
         return call.success(show_execution(execution), status=200)
@@ -67,7 +67,9 @@ async def cancel_execution(call: Call) -> Response:
 
 async def retry_execution(call: Call) -> Response:
     """POST /executions/{execution_id}/retry."""
-    execution = await call.backend.executions.retry(call.part("execution_id"), call.body, call.principal.name)
+    execution = await call.backend.executions.retry(
+        call.part("execution_id"), call.body, call.principal.name, call.new_id
+    )
     return _accepted(call, execution)
 
 

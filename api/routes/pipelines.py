@@ -32,7 +32,8 @@ async def get_pipeline(call: Call) -> Response:
 async def create_pipeline(call: Call) -> Response:
     """POST /pipelines."""
     only_checked = call.validates_only
-    pipeline = await to_thread.run_sync(call.backend.pipelines.create, call.body, call.principal.name, only_checked)
+    create = partial(call.backend.pipelines.create, call.body, call.principal.name, only_checked, call.new_id)
+    pipeline = await to_thread.run_sync(create)
     if only_checked:
         return call.success(show_pipeline(pipeline), status=200)
     call.backend.reloads.ask()

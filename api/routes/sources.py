@@ -42,7 +42,8 @@ async def get_source(call: Call) -> Response:
 async def create_source(call: Call) -> Response:
     """POST /sources."""
     only_checked = call.validates_only
-    source = await to_thread.run_sync(call.backend.sources.create, call.body, call.principal.name, only_checked)
+    create = partial(call.backend.sources.create, call.body, call.principal.name, only_checked, call.new_id)
+    source = await to_thread.run_sync(create)
     if only_checked:
         return call.success(show_source(source), status=200)
     call.backend.reloads.ask()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ import anyio
 from anyio import to_thread
 
 from api.dagster_port import DagsterPort
+from api.new_id import NewId
 from api.request_id import current_request_id
 from api.wire.checking import checked, examined
 from api.wire.executions import RETRY_OF, Execute, Retry
@@ -25,6 +26,7 @@ from ingestion.errors import (
     InvalidRequest,
     InvalidState,
     LaunchFailed,
+    NotFound,
     ServiceUnavailable,
 )
 from ingestion.model.execution import (
@@ -62,18 +64,23 @@ class ExecutionService:
         self._refresh = refresh
         self._sync_limit_seconds = sync_limit_seconds
 
-    async def execute(self, pipeline_id: str, body: Mapping[str, Any], by: str, validate_only: bool) -> Execution:
+    async def execute(
+        self, pipeline_id: str, body: Mapping[str, Any], by: str, validate_only: bool, new_id: NewId
+    ) -> Execution:
         """Accept and launch an execution; with async_execution false, wait for its end or the limit.
 
         Raises NotFound, InvalidRequest, InvalidConfiguration, AlreadyRunning, LaunchFailed.
         """
+        accepted = await self._accepted_before(new_id)
+        if accepted is not None:
+            return accepted if checked(Execute, body).async_execution else await self._ended(accepted)
         pipeline, source = await to_thread.run_sync(self._definition, pipeline_id)
         asked = checked(Execute, body)
         _check_params(asked.execution_params)
         if not asked.force_execution:
             _refuse_inactive(pipeline, source)
         new = NewExecution(
-            execution_id=str(uuid.uuid4()),
+            execution_id=new_id.value,
             pipeline=pipeline,
             source_type=source.source_type,
             trigger=Trigger.API,
@@ -87,13 +94,16 @@ class ExecutionService:
         execution = await self._start(new)
         return execution if asked.async_execution else await self._ended(execution)
 
-    async def retry(self, execution_id: str, body: Mapping[str, Any], by: str) -> Execution:
+    async def retry(self, execution_id: str, body: Mapping[str, Any], by: str, new_id: NewId) -> Execution:
         """Execute a failed execution's pipeline again, from where it can go on.
 
         Raises NotFound, AlreadyRunning, InvalidState, InvalidRequest, InvalidConfiguration, LaunchFailed.
         """
         failed = await self.get(execution_id)
         asked = checked(Retry, body)
+        accepted = await self._accepted_before(new_id)
+        if accepted is not None:
+            return accepted
         if not failed.status.is_final:
             raise AlreadyRunning(f"Execution '{execution_id}' is {failed.status} and cannot be retried before it ended")
         if failed.status is not ExecutionStatus.FAILED:
@@ -105,7 +115,7 @@ class ExecutionService:
         if not failed.is_forced:
             _refuse_inactive(pipeline, source)
         new = NewExecution(
-            execution_id=str(uuid.uuid4()),
+            execution_id=new_id.value,
             pipeline=pipeline,
             source_type=source.source_type,
             trigger=Trigger.RETRY,
@@ -131,6 +141,14 @@ class ExecutionService:
         """The execution as it is now. Raises NotFound."""
         execution = await to_thread.run_sync(self._store.executions.get, execution_id)
         return (await self._refresh([execution]))[0]
+
+    async def _accepted_before(self, new_id: NewId) -> Execution | None:
+        """What an interrupted attempt of the same request left. Without a run, it gets one from the reconciler."""
+        if not new_id.may_exist:
+            return None
+        with contextlib.suppress(NotFound):
+            return await to_thread.run_sync(self._store.executions.get, new_id.value)
+        return None
 
     def _definition(self, pipeline_id: str) -> tuple[Pipeline, Source]:
         pipeline = self._store.pipelines.get(pipeline_id)
@@ -172,7 +190,7 @@ class ExecutionService:
         # Shielded: once accepted, the execution is launched or failed, even when the service is told to stop.
         with anyio.CancelScope(shield=True):
             execution = await to_thread.run_sync(self._store.executions.accept, new)
-            if not execution.is_queued:
+            if not execution.is_queued and execution.dagster_run_id is None:
                 await self._launch(execution)
         return execution
 

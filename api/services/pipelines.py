@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from api.etags import check_version
 from api.merge import merged
+from api.new_id import NewId
 from api.services.configuration import check_configuration
 from api.wire.checking import checked, read_only_problems
 from api.wire.pipelines import PipelineBody, definition_of, show_pipeline
 from ingestion import clock
-from ingestion.errors import AlreadyExists, InvalidConfiguration, InvalidRequest, PreconditionFailed
+from ingestion.errors import AlreadyExists, InvalidConfiguration, InvalidRequest, NotFound, PreconditionFailed
 from ingestion.model.pipeline import Pipeline, dag_id_for
 from ingestion.model.problems import Problem
 from ingestion.model.source import Source
@@ -27,15 +28,19 @@ class PipelineService:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def create(self, body: Mapping[str, Any], by: str, validate_only: bool) -> Pipeline:
-        """Store a new pipeline. Raises InvalidRequest, NotFound for the source, InvalidConfiguration, AlreadyExists."""
+    def create(self, body: Mapping[str, Any], by: str, validate_only: bool, new_id: NewId | None = None) -> Pipeline:
+        """Store a new pipeline, unless it is there.
+
+        Raises InvalidRequest, NotFound for the source, InvalidConfiguration, AlreadyExists.
+        """
+        new_id = new_id or NewId.fresh()
         given = checked(PipelineBody, body)
         source = self._store.sources.get(given.source_id)
         check_configuration(given.configuration, source)
         at = clock.now()
         pipeline = Pipeline(
             **given.model_dump(),
-            pipeline_id=str(uuid.uuid4()),
+            pipeline_id=new_id.value,
             dag_id=dag_id_for(source.source_type, given.target_table),
             created_at=at,
             updated_at=at,
@@ -46,7 +51,7 @@ class PipelineService:
         if validate_only:
             self._refuse_taken_name(pipeline)
             return pipeline
-        return self._store.pipelines.add(pipeline)
+        return self._added(pipeline, new_id)
 
     def update(
         self, pipeline_id: str, body: Mapping[str, Any], by: str, versions: frozenset[str] | None, validate_only: bool
@@ -74,6 +79,15 @@ class PipelineService:
         """Remove a pipeline. Raises NotFound, PreconditionFailed, AlreadyRunning."""
         check_version(versions, self._store.pipelines.get(pipeline_id).revision)
         self._store.pipelines.delete(pipeline_id)
+
+    def _added(self, pipeline: Pipeline, new_id: NewId) -> Pipeline:
+        try:
+            return self._store.pipelines.add(pipeline)
+        except AlreadyExists:
+            if new_id.may_exist:
+                with contextlib.suppress(NotFound):
+                    return self._store.pipelines.get(new_id.value)
+            raise
 
     def _changed(self, present: Pipeline, body: Mapping[str, Any], by: str) -> Pipeline:
         """`present` after the update; itself when nothing changes."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.etags import check_version
 from api.merge import merged
+from api.new_id import NewId
 from api.wire.checking import checked, examined, read_only_problems
 from api.wire.sources import ConnectionTest, SourceBody, definition_of, show_source
 from ingestion import clock
@@ -18,6 +19,7 @@ from ingestion.errors import (
     FileMissing,
     InvalidConfiguration,
     InvalidRequest,
+    NotFound,
     ObjectMissing,
     ObjectNotInSource,
     PreconditionFailed,
@@ -43,12 +45,13 @@ class SourceService:
         self._store = store
         self._connector = connector
 
-    def create(self, body: Mapping[str, Any], by: str, validate_only: bool) -> Source:
-        """Store a new source. Raises InvalidRequest, AlreadyExists."""
+    def create(self, body: Mapping[str, Any], by: str, validate_only: bool, new_id: NewId | None = None) -> Source:
+        """Store a new source, unless it is there. Raises InvalidRequest, AlreadyExists."""
         given, definition = _checked_definition(body)
+        new_id = new_id or NewId.fresh()
         at = clock.now()
         source = Source(
-            source_id=str(uuid.uuid4()),
+            source_id=new_id.value,
             name=given.name,
             source_type=given.source_type,
             connection_details=definition["connection_details"],
@@ -64,9 +67,8 @@ class SourceService:
         )
         if validate_only:
             self._refuse_taken_name(source)
-        else:
-            self._store.sources.add(source)
-        return source
+            return source
+        return self._added(source, new_id)
 
     def update(
         self, source_id: str, body: Mapping[str, Any], by: str, versions: frozenset[str] | None, validate_only: bool
@@ -130,6 +132,16 @@ class SourceService:
         """Remember whether an active source could be reached; an inactive one stays DISCONNECTED."""
         if source.is_active and source.status is not status:
             self._store.sources.set_status(source.source_id, status)
+
+    def _added(self, source: Source, new_id: NewId) -> Source:
+        try:
+            self._store.sources.add(source)
+        except AlreadyExists:
+            if new_id.may_exist:
+                with contextlib.suppress(NotFound):
+                    return self._store.sources.get(new_id.value)
+            raise
+        return source
 
     def _refuse_taken_name(self, source: Source) -> None:
         number, seen = 1, 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,10 +13,12 @@ import httpx
 import pytest
 
 from api.auth.tokens import issue_token
+from api.endpoint import BASE_PATH
 from api.errors import STATUSES
+from api.idempotency import HEADER, fingerprint_of, scoped
 from ingestion.errors import LaunchFailed, ServiceUnavailable
 from ingestion_tests.api.conftest import PIPELINE, SOURCE, Makes, refused
-from ingestion_tests.api.live import Live
+from ingestion_tests.api.live import ADMIN, Live
 
 JSON = {"Content-Type": "application/json"}
 
@@ -61,6 +64,21 @@ def failing_launch(service: Live, client: httpx.Client, makes: Makes) -> httpx.R
     return client.post(f"/pipelines/{makes.pipeline()['pipeline_id']}/execute")
 
 
+def key_in_use(service: Live, client: httpx.Client, makes: Makes) -> httpx.Response:
+    key, body = str(uuid.uuid4()), SOURCE | {"name": "in use"}
+    service.store.idempotency.reserve(scoped(ADMIN, "POST", f"{BASE_PATH}/sources", key), fingerprint_of(body))
+    answer = client.post("/sources", json=body, headers={HEADER: key})
+    assert answer.headers["retry-after"] == "1"
+    return answer
+
+
+def key_of_another_body(service: Live, client: httpx.Client, makes: Makes) -> httpx.Response:
+    key = str(uuid.uuid4())
+    for name in (key, "another"):
+        answer = client.post("/sources", json=SOURCE | {"name": name}, headers={HEADER: key})
+    return answer
+
+
 PATHS: dict[str, Callable[[Live, httpx.Client, Makes], httpx.Response]] = {
     "VALIDATION_ERROR": lambda service, client, makes: client.post("/sources", json={}),
     "INVALID_CONFIGURATION": lambda service, client, makes: client.post(
@@ -75,11 +93,13 @@ PATHS: dict[str, Callable[[Live, httpx.Client, Makes], httpx.Response]] = {
     "RESOURCE_IN_USE": source_in_use,
     "PIPELINE_ALREADY_RUNNING": busy_pipeline,
     "INVALID_STATE": succeeded_retry,
+    "IDEMPOTENCY_KEY_IN_USE": key_in_use,
     "PRECONDITION_FAILED": lambda service, client, makes: client.delete(
         f"/sources/{makes.source()['source_id']}", headers={"If-Match": 'W/"v9"'}
     ),
     "PAYLOAD_TOO_LARGE": lambda service, client, makes: client.post("/sources", json={"name": "x" * 2_000_000}),
     "UNSUPPORTED_MEDIA_TYPE": lambda service, client, makes: client.post("/sources", data={"name": "x"}),
+    "IDEMPOTENCY_KEY_REUSED": key_of_another_body,
     "CONNECTION_ERROR": unreachable_source,
     "EXECUTION_ERROR": failing_launch,
 }

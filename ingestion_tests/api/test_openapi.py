@@ -72,6 +72,17 @@ def test_every_endpoint_tells_its_errors(document: dict[str, Any]) -> None:
         assert endpoint.permission in operation["description"]
 
 
+def test_posts_and_no_others_take_an_idempotency_key(document: dict[str, Any]) -> None:
+    for endpoint in ENDPOINTS:
+        operation = document["paths"][endpoint.path.replace(":path", "")][endpoint.method.lower()]
+        names = {parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "header"}
+        is_post = endpoint.method == "POST"
+        assert ("Idempotency-Key" in names) == is_post
+        assert ("Idempotent-Replayed" in operation["responses"][str(endpoint.status)]["headers"]) == is_post
+        assert ("422" in operation["responses"]) == is_post
+        assert ("Retry-After" in operation["responses"].get("409", {"headers": {}})["headers"]) == is_post
+
+
 def test_it_is_served_without_a_token(service: Live) -> None:
     answer = httpx.get(f"{service.url}/openapi.json")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")

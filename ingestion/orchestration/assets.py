@@ -112,7 +112,8 @@ def _checks(key: dg.AssetKey, specs: Sequence[dg.AssetCheckSpec]) -> dg.AssetChe
     def refuse(context: dg.OpExecutionContext, inputs: Mapping[str, Any]) -> NoReturn:
         raise dg.Failure("Checks run as a part of their pipeline: run its job instead.", allow_retries=False)
 
-    outputs = {spec.name: spec for spec in specs}
+    # A check may be called `type` or `config`; an output may not.
+    outputs = {f"check_{spec.name}": spec for spec in specs}
     op = dg.OpDefinition(
         name="checks_of_" + "__".join(key.path),
         compute_fn=refuse,

@@ -1,5 +1,6 @@
 """What an execution tells Dagster's event log: the loaded table, its quality checks, why it failed."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from ingestion.model.quality import CheckResult, Severity
 from ingestion.warehouses.base import PublishResult
 
 _SHOWN_CODE = "error_code"
+_NOT_IN_NAMES = re.compile("[^A-Za-z0-9_]")
 
 
 def asset_key(pipeline: Pipeline) -> dg.AssetKey:
@@ -21,7 +23,7 @@ def asset_key(pipeline: Pipeline) -> dg.AssetKey:
 
 def check_name(title: str) -> str:
     """A quality check's title as a name that Dagster allows."""
-    return "".join(char if char.isalnum() or char == "_" else "_" for char in title) or "check"
+    return _NOT_IN_NAMES.sub("_", title) or "check"
 
 
 def materialization(

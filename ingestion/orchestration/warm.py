@@ -144,22 +144,28 @@ class WarmServer:
     def _answer(self) -> None:
         try:
             connection, _ = self._listener.accept()
-        except BlockingIOError:
-            return
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # Whoever asked has gone away.
         with connection:
             connection.settimeout(_REQUEST_SECONDS)
             try:
-                reply = self._reply_to(_read_request(connection))
+                reply = self._reply(connection)
                 connection.sendall(json.dumps(reply).encode() + b"\n")
-            except (OSError, ValueError) as error:
+            except OSError as error:
                 logger.warning("a request could not be answered: %s", error)
+
+    def _reply(self, connection: socket.socket) -> dict[str, Any]:
+        try:
+            return self._reply_to(_read_request(connection))
+        except ValueError as error:
+            return {"ok": False, "error": f"not a request: {error}"}
 
     def _reply_to(self, message: dict[str, Any]) -> dict[str, Any]:
         match message.pop("op", None):
             case "ping":
                 return {"ok": True, "pid": os.getpid(), "workers": len(self._workers)}
             case "start":
-                return self._start(RunRequest(**message))
+                return self._start(RunRequest.from_message(message))
             case unknown:
                 return {"ok": False, "error": f"unknown operation {unknown!r}"}
 
@@ -170,11 +176,14 @@ class WarmServer:
             return {"ok": False, "error": f"run {request.run_id} already has a worker"}
         # A signal between fork and the worker's own handlers would run ours, in the worker.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
-        pid = os.fork()
-        if pid == 0:
-            self._close_in_worker()
-            work(request)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+        try:
+            pid = os.fork()
+            if pid == 0:
+                work(request, self._close_in_worker)
+        except OSError as error:
+            return {"ok": False, "error": f"no worker process can be made: {error.strerror}"}
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         self._workers[pid] = request.run_id
         logger.info("run %s has worker %d", request.run_id, pid)
         return {"ok": True, "pid": pid}

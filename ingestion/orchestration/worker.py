@@ -5,6 +5,7 @@ import random
 import signal
 import sys
 import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -68,15 +69,24 @@ class RunRequest:
     instance_ref: str
     log_path: str
 
+    @classmethod
+    def from_message(cls, message: Mapping[str, Any]) -> "RunRequest":
+        """The request that `to_message` wrote. Raises ValueError for anything else."""
+        return TypeAdapter(cls).validate_python(message)
+
     def to_message(self) -> dict[str, Any]:
         """As it goes over the launcher's socket."""
         return asdict(self)
 
 
-def work(request: RunRequest) -> NoReturn:
-    """Execute the run in this freshly forked process, and end the process. Never returns."""
+def work(request: RunRequest, close_inherited: Callable[[], None]) -> NoReturn:
+    """Execute the run in this freshly forked process, and end the process. Never returns.
+
+    `close_inherited` closes what only the launcher may have open.
+    """
     code = _CRASHED
     try:
+        close_inherited()
         _leave_the_launcher(request)
         code = _execute(request)
     except BaseException:

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ingestion import clock
+from ingestion.errors import LaunchFailed, ServiceUnavailable
 from ingestion.model.execution import Execution, ExecutionStatus, Trigger
 from ingestion.model.pipeline import Pipeline
 from ingestion.model.source import Source, SourceStatus, SourceType
 from ingestion.orchestration import tags
 from ingestion.orchestration.dagster_api import DagsterApi, RunStatus, RunView
+from ingestion.processes.family import FAMILY_VARIABLE, end_family, new_family
 from ingestion.settings import Settings
 from ingestion.store import NewExecution, Store
 
@@ -28,6 +30,7 @@ T = TypeVar("T")
 BUCKET = "sales"
 ROWS = "id,label\n1,one\n2,two\n3,three\n"
 LIMIT_SECONDS = 60.0
+STOP_LIMIT_SECONDS = 30.0
 
 
 def a_source(name: str = "Sales Data Bucket", **changes: Any) -> Source:
@@ -112,10 +115,11 @@ class Deployment:
         self.settings = settings
         self.store = Store.open(settings.store_url)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._family = new_family()
 
     def start(self, name: str) -> subprocess.Popen[bytes]:
         self.settings.logs_dir.mkdir(parents=True, exist_ok=True)
-        environment = os.environ | self.settings.to_environment()
+        environment = os.environ | self.settings.to_environment() | {FAMILY_VARIABLE: self._family}
         with (self.settings.logs_dir / f"{name}.log").open("ab") as log:
             command = [sys.executable, "-m", "ingestion", name]
             self.processes[name] = subprocess.Popen(
@@ -127,21 +131,41 @@ class Deployment:
         """SIGTERM; the seconds it took to end."""
         began = time.monotonic()
         self.processes[name].terminate()
-        self.processes[name].wait(timeout=30)
+        try:
+            self.processes[name].wait(STOP_LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._kill(name)
+            raise
         return time.monotonic() - began
 
     def close(self) -> None:
+        """End the processes and all they have started, run workers too, however they behave."""
         for process in self.processes.values():
             if process.poll() is None:
                 process.terminate()
-        for process in self.processes.values():
-            process.wait(timeout=30)
+        stubborn = [name for name, process in self.processes.items() if not _has_ended(process)]
+        for name in stubborn:
+            self._kill(name)
+        end_family(self._family, 0.0)
         self.store.close()
+        assert stubborn == [], f"not ended {STOP_LIMIT_SECONDS} s after SIGTERM\n{self.logs()}"
+
+    def _kill(self, name: str) -> None:
+        self.processes[name].kill()
+        self.processes[name].wait()
 
     def logs(self) -> str:
         """The end of every log, for a failed test."""
         files = sorted(self.settings.logs_dir.rglob("*.log"))
         return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-1500:]}" for path in files)
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(STOP_LIMIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def eventually(describe: Callable[[], T | None], limit: float = LIMIT_SECONDS) -> T:
@@ -172,6 +196,14 @@ def ended(api: DagsterApi, run_id: str, limit: float = LIMIT_SECONDS) -> RunView
         return view if view.status.is_final else None
 
     return eventually(look, limit)
+
+
+def launched(api: DagsterApi, pipeline: Pipeline) -> str | None:
+    """The id of a new run of the pipeline; None while it cannot be launched."""
+    try:
+        return now_(api.launch(pipeline.dag_id, {}, {}))
+    except (LaunchFailed, ServiceUnavailable):
+        return None
 
 
 def working(deployment: Deployment, api: DagsterApi, run_id: str) -> int:

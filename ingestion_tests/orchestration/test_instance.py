@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-import uuid
 
-import dagster as dg
 import yaml
 from dagster._core.run_coordinator import DefaultRunCoordinator
 
@@ -40,35 +38,3 @@ def test_no_password_is_written(settings: Settings) -> None:
 
     assert "s3cret" not in text
     assert "INGESTION_DAGSTER_DATABASE_URL" in text
-
-
-def test_every_sqlite_connection_waits_for_other_writers(settings: Settings) -> None:
-    prepare_instance(settings)
-    with open_instance(settings) as instance:
-        for storage in (instance.run_storage, instance.schedule_storage):
-            assert isinstance(storage, PatientRunStorage | PatientScheduleStorage)
-            with storage.connect() as connection:
-                assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
-
-
-def test_run_storage_takes_writers_at_once(settings: Settings) -> None:
-    prepare_instance(settings)
-    errors: list[Exception] = []
-
-    def write() -> None:
-        try:
-            with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-                for _ in range(5):
-                    instance.run_storage.add_run(dg.DagsterRun(job_name="job", run_id=str(uuid.uuid4())))
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=write) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert errors == []
-    with open_instance(settings) as instance:
-        assert instance.get_runs_count() == 20

@@ -9,14 +9,13 @@ import time
 import psutil
 import pytest
 
-from ingestion.errors import LaunchFailed, ServiceUnavailable
+from ingestion.errors import LaunchFailed
 from ingestion.model.execution import ExecutionStatus, TaskStatus, Trigger
 from ingestion.model.pipeline import Pipeline
 from ingestion.orchestration.dagster_api import DagsterApi, RunStatus
 from ingestion.orchestration.reconciler import Reconciler
-from ingestion.orchestration.webserver import DagsterMount
 from ingestion.warehouses import open_warehouse
-from ingestion_tests.orchestration.deployment import Deployment, ended, eventually, now_, run_of, working
+from ingestion_tests.orchestration.deployment import Deployment, ended, eventually, launched, now_, run_of, working
 
 STEPS = ["extract_from_gcs", "transform_data", "load_to_bigquery", "validate_data_quality"]
 
@@ -80,27 +79,6 @@ def test_a_killed_worker_is_noticed_and_its_execution_reconciled(
     assert [task.status for task in tasks] == [TaskStatus.FAILED] + [TaskStatus.UPSTREAM_FAILED] * 3
 
 
-def _launched(dagster: DagsterApi, pipeline: Pipeline) -> str | None:
-    try:
-        return now_(dagster.launch(pipeline.dag_id, {}, {}))
-    except (LaunchFailed, ServiceUnavailable):
-        return None
-
-
-def test_the_code_server_comes_back(
-    deployment: Deployment, dagster: DagsterApi, mount: DagsterMount, quick: Pipeline
-) -> None:
-    assert deployment.stop("code-server") < 5
-    with pytest.raises(ServiceUnavailable, match="code server is not available"):
-        now_(dagster.launch(quick.dag_id, {}, {}))
-
-    deployment.start("code-server")
-
-    run_id = eventually(lambda: _launched(dagster, quick))
-    assert ended(dagster, run_id).status is RunStatus.SUCCESS, deployment.logs()
-    assert mount.workspace.location_error is None
-
-
 def test_workers_outlive_a_launcher_that_is_killed(
     deployment: Deployment, dagster: DagsterApi, endless: Pipeline, quick: Pipeline
 ) -> None:
@@ -119,7 +97,7 @@ def test_workers_outlive_a_launcher_that_is_killed(
     deployment.start("launcher")
     assert now_(dagster.terminate(run_id))
     assert ended(dagster, run_id).status is RunStatus.CANCELED
-    again = eventually(lambda: _launched(dagster, quick))
+    again = eventually(lambda: launched(dagster, quick))
     assert ended(dagster, again).status is RunStatus.SUCCESS, deployment.logs()
 
 

@@ -7,27 +7,13 @@ import time
 
 from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
 from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._daemon.controller import DagsterDaemonController
 
-from ingestion.orchestration.daemon import FollowingController
 from ingestion.orchestration.instance import open_instance, prepare_instance
 from ingestion.orchestration.tags import LOCATION_NAME, REPOSITORY_NAME
-from ingestion.orchestration.webserver import DagsterMount, create_dagster_app
+from ingestion.orchestration.webserver import DagsterMount
 from ingestion.orchestration.workspace import FollowingWorkspace, JobSnapshots, LazyCodeLocation
 from ingestion.settings import Settings
-from ingestion.store import Store
 from ingestion_tests.orchestration.deployment import Deployment, a_pipeline, a_source, eventually
-
-
-def test_it_is_usable_while_the_code_server_is_away(settings: Settings) -> None:
-    prepare_instance(settings)
-    with Store.open(settings.store_url) as store:
-        store.migrate()
-
-    mounted = create_dagster_app(settings)
-
-    assert mounted.workspace.location_error is not None
-    mounted.close()
 
 
 def test_job_snapshots_are_fetched_when_looked_at(deployment: Deployment, mount: DagsterMount) -> None:
@@ -76,8 +62,3 @@ def test_canary_a_workspace_loads_through_the_method_we_replace() -> None:
     assert list(inspect.signature(WorkspaceProcessContext._load_location).parameters) == ["self", "origin", "reload"]
     for method in ("__init__", "refresh_code_location", "reload_code_location", "refresh_workspace"):
         assert "_load_location(" in inspect.getsource(getattr(WorkspaceProcessContext, method))
-
-
-def test_canary_the_daemon_reloads_through_the_method_we_replace() -> None:
-    assert "self.check_workspace_freshness(" in inspect.getsource(DagsterDaemonController.check_daemon_loop)
-    assert "check_workspace_freshness" in vars(FollowingController)

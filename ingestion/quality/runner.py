@@ -12,6 +12,12 @@ from ingestion.model.schema import TableSchema
 from ingestion.quality.checks import compile_check
 
 _ROUNDING = 1e-9
+_NOT_FITTING = (
+    duckdb.BinderException,
+    duckdb.ConversionException,
+    duckdb.InvalidInputException,
+    duckdb.OutOfRangeException,
+)
 
 
 def run_checks(
@@ -25,9 +31,11 @@ def _run(connection: duckdb.DuckDBPyConnection, relation: str, schema: TableSche
     compiled = compile_check(spec, relation, schema)
     try:
         row = connection.execute(compiled.statement, list(compiled.parameters)).fetchone()
-    except (duckdb.BinderException, duckdb.ConversionException, duckdb.InvalidInputException) as error:
+    except _NOT_FITTING as error:
         reason = str(error).splitlines()[0]
-        raise SchemaMismatch(f"the check {spec.title} does not fit the rows: {reason}", check=spec.title) from error
+        raise SchemaMismatch(
+            f"the check {spec.title} does not fit the rows of {', '.join(schema.names)}: {reason}", check=spec.title
+        ) from error
     checked, failed = (int(row[0]), int(row[1])) if row else (0, 0)
     passed = failed == 0 if spec.check == "row_count" else failed <= checked * (1 - spec.mostly) + _ROUNDING
     return CheckResult(

@@ -248,7 +248,8 @@ class _Compiler:
         except duckdb.Error as error:
             # DuckDB's first line says it all; the rest are hints and the query.
             reason = str(error).splitlines()[0]
-            raise SchemaMismatch(f"{what} does not fit the columns: {reason}") from error
+            names = ", ".join(known.name for known in self.fields)
+            raise SchemaMismatch(f"{what} does not fit the columns {names}: {reason}") from error
 
 
 def _described(name: str, kind: str) -> SchemaField:

@@ -53,3 +53,13 @@ def test_a_check_that_does_not_fit_names_itself_in_one_line(connection: duckdb.D
     with pytest.raises(SchemaMismatch, match="the check accepted_values_n does not fit the rows") as caught:
         run(connection, CheckSpec(check="accepted_values", column="n", values=("x",)))
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "expression", ["nosuch > 1", "copies * 9223372036854775807 > 0", "CAST('x' || copies AS INTEGER) > 1"]
+)
+def test_an_expression_that_cannot_be_evaluated_tells_the_columns(
+    connection: duckdb.DuckDBPyConnection, expression: str
+) -> None:
+    with pytest.raises(SchemaMismatch, match="does not fit the rows of copies, n: "):
+        run(connection, CheckSpec(check="expression", expression=expression))

@@ -116,6 +116,11 @@ def test_what_does_not_fit_the_columns_is_a_schema_mismatch(params: dict[str, An
         compiled(**params)
 
 
+def test_an_expression_over_an_unknown_column_tells_the_columns_there_are() -> None:
+    with pytest.raises(SchemaMismatch, match=r"the filter does not fit the columns id, name, seen: .*nosuch"):
+        compiled(filter="nosuch > 1")
+
+
 def test_problems_are_found_when_a_pipeline_is_saved() -> None:
     params = TransformationParams(
         column_mappings={"a": "x", "b": "X", "c": " ", "d": "_ingestion d"},

@@ -51,7 +51,7 @@ class CellFile:
         """Keep a row that is one line of as many cells as there are columns.
 
         It holds no quotes, no line ends, no byte order mark and only text that UTF-8 can write, and the
-        delimiter is one character.
+        delimiter is one ASCII character.
         """
         self._plain.append(line)
         self._plain_at.append(len(self._numbers))

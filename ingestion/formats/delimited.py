@@ -106,7 +106,7 @@ class _Rows:
         for _ in itertools.islice(self._lines, self._layout.lines):
             pass
         delimiter, quote, others = self._layout.dialect.delimiter, self._layout.dialect.quote, self._width - 1
-        is_simple = len(delimiter) == 1
+        is_simple = len(delimiter) == 1 and delimiter.isascii()
         for line in self._lines:
             number = self._number
             if (

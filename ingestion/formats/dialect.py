@@ -44,6 +44,7 @@ def layout_of(
     if first + used >= len(lines) and not is_whole:
         raise ParseFailed(f"'{name}' has no end of its header in its first part", object=name)
     header = record.cells if record else []
+    _require_text(header, name, params.encoding, first + 1)
     if params.skip_header_rows is None:
         _require_names(header, name)
     return Layout(dialect, unique_names(header), first + used)
@@ -66,6 +67,19 @@ def _require_names(header: Sequence[str], name: str) -> None:
             object=name,
             line=1,
         )
+
+
+def _require_text(header: Sequence[str], name: str, encoding: str | None, line: int) -> None:
+    for cell in header:
+        try:
+            cell.encode()
+        except UnicodeEncodeError as error:
+            shown = cell.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            raise ParseFailed(
+                f"The header of '{name}' is not {encoding or 'UTF-8'}: {shown!r}. Set encoding, for example to latin-1",
+                object=name,
+                line=line,
+            ) from error
 
 
 def _dialect(lines: Sequence[str], name: str, params: FileExtraction, extension: str) -> Dialect:

@@ -139,7 +139,7 @@ def _enter(text: _Window, key: str, data_path: str) -> None:
             text.peek()
             return
         text.value()
-        if text.peek() == ",":
+        if text.peek() != "}":
             text.take(",")
     text.fail(f"data_path '{data_path}': there is no '{key}'")
 
@@ -187,11 +187,12 @@ class _Window:
             except (ValueError, RecursionError) as error:
                 self.fail(str(error))
             else:
-                # A number at the very end may go on in the next chunk.
-                if end < len(self._text) or not self._more():
+                # A number so near the end may go on in the next chunk: 1. or 1e+ look like a whole 1.
+                if end < len(self._text) - _MARGIN or self._is_whole:
                     raw = self._text[self._position : end]
                     self._position = end
                     return raw
+                self._more()
 
     def fail(self, what: str, at_end: bool = False) -> NoReturn:
         """Raise what is wrong at the present place."""

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from ingestion.errors import SchemaMismatch
@@ -107,39 +107,58 @@ def _leaf(value: Any, field: SchemaField) -> Any:
     return _moment(text, kind)
 
 
+# Decimal alone also takes underscores, other scripts' digits and NaN.
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,6})?", re.ASCII)
+
+
 def _number(text: str, field: SchemaField) -> str | None:
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
+    if not _NUMBER.fullmatch(text):
         return None
-    if not number.is_finite():
-        return None
+    number = Decimal(text)
     if field.type is FieldType.FLOAT:
         return repr(float(number)) if abs(float(number)) != float("inf") else None
     precision, scale = (19, 0) if field.type is FieldType.INTEGER else decimal_digits(field)
-    _, digits, exponent = number.normalize().as_tuple()
-    if not isinstance(exponent, int) or -exponent > scale or len(digits) + exponent > precision - scale:
+    whole, fraction = _digits(number)
+    if fraction > scale or whole > precision - scale:
         return None
     if field.type is FieldType.INTEGER and not -(2**63) <= int(number) < 2**63:
         return None
     return f"{number:f}"
 
 
-_FRACTION = re.compile(r"\.\d{7,}")
+def _digits(number: Decimal) -> tuple[int, int]:
+    """How many digits are needed before and after the point. Decimal.normalize would round to 28 digits."""
+    _, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)
+    kept = "".join(map(str, digits)).rstrip("0")
+    if not kept:
+        return 0, 0
+    exponent += len(digits) - len(kept)
+    return len(kept) + exponent, -exponent
+
+
+# Python's fromisoformat takes more, and drops what it does not understand: 20240101.5, a seventh digit of a second.
+_DAY = r"\d{4}-\d\d-\d\d"
+_CLOCK = r"\d\d:\d\d(:\d\d([.,]\d{1,6})?)?"
+_MOMENTS = {
+    FieldType.DATE: re.compile(_DAY, re.ASCII),
+    FieldType.TIME: re.compile(_CLOCK, re.ASCII),
+    FieldType.DATETIME: re.compile(rf"{_DAY}([T ]{_CLOCK})?", re.ASCII),
+    FieldType.TIMESTAMP: re.compile(rf"{_DAY}([T ]{_CLOCK}(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII),
+}
 
 
 def _moment(text: str, kind: FieldType) -> str | None:
-    if _FRACTION.search(text):
+    if not _MOMENTS[kind].fullmatch(text):
         return None
     try:
         if kind is FieldType.DATE:
             return date.fromisoformat(text).isoformat()
         if kind is FieldType.TIME:
-            moment = time.fromisoformat(text)
-            return moment.isoformat() if moment.tzinfo is None else None
+            return time.fromisoformat(text).isoformat()
         instant = datetime.fromisoformat(text)
     except ValueError:
         return None
-    if kind is FieldType.DATETIME:
-        return instant.isoformat() if instant.tzinfo is None else None
-    return instant.isoformat() if instant.tzinfo else f"{instant.isoformat()}+00:00"
+    if kind is FieldType.DATETIME or instant.tzinfo is not None:
+        return instant.isoformat()
+    return f"{instant.isoformat()}+00:00"

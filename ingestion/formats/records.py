@@ -99,11 +99,11 @@ class RecordParser:
                 return self._unescaped(value), text, end + len(self._quote)
             parts.append(text[end:] + "\n")
             size += len(text)
+            if size > LONGEST_ROW:  # Before the next line is taken, which is a row of its own then.
+                return self._failed("ROW_TOO_LONG", f"a quote that is not closed within {LONGEST_ROW} characters")
             line = next(self._lines, None)
             if line is None:
                 return self._failed("UNCLOSED_QUOTE", "the quote is never closed")
-            if size > LONGEST_ROW:
-                return self._failed("ROW_TOO_LONG", f"a quote that is not closed within {LONGEST_ROW} characters")
             self._taken.append(line)
             text, start = line, 0
 

@@ -44,7 +44,7 @@ def json_ready(value: Any, field: SchemaField) -> Any:
     if field.type is FieldType.RECORD:
         return {part.name: json_ready(value[part.name], part) for part in field.fields or ()}
     if field.type is FieldType.JSON:
-        return json.loads(value)
+        return json.loads(value, parse_float=lambda text: _scalar(Decimal(text)))
     return _scalar(value)
 
 

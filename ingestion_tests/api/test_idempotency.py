@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from anyio import to_thread
-from sqlalchemy import event
+from sqlalchemy import event, update
 from sqlalchemy.engine import Engine
 from starlette.datastructures import Headers
 
@@ -21,10 +25,12 @@ from api import idempotency
 from api.auth.tokens import issue_token
 from api.endpoint import BASE_PATH
 from api.idempotency import HEADER, LONGEST_KEY, REPLAYED, fingerprint_of, key_of, scoped
+from ingestion import clock
 from ingestion.errors import InvalidRequest, LaunchFailed, ServiceUnavailable
 from ingestion.store import IdempotencyRepository, Page, Reservation
+from ingestion.store.tables import idempotency_keys
 from ingestion_tests.api.conftest import PIPELINE, SOURCE, Makes, refused
-from ingestion_tests.api.live import ADMIN, Live
+from ingestion_tests.api.live import ADMIN, Live, live
 
 Request = tuple[str, dict[str, Any]]
 """Path and body of a POST."""
@@ -241,6 +247,39 @@ def test_an_attempt_that_was_killed_before_it_made_anything_is_carried_out(
     answer = post(client, (path, body), key)
     assert answer.is_success
     assert reservation.resource_id in answer.text
+
+
+def _die_before_the_answer_is_stored(home: Path, request: Request, key: str) -> None:
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    IdempotencyRepository.complete = die  # type: ignore[method-assign, assignment]
+    with live(home) as service, service.client() as client:
+        post(client, request, key)
+
+
+def test_a_process_killed_after_it_accepted_leaves_one_execution(tmp_path: Path) -> None:
+    key = a_key()
+    with live(tmp_path) as service, service.client() as client:
+        request = _execute(service, Makes(client))
+    process = multiprocessing.get_context("spawn").Process(
+        target=_die_before_the_answer_is_stored, args=(tmp_path, request, key)
+    )
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    with live(tmp_path) as service, service.client() as client:
+        executions = service.store.executions
+        left = executions.unfinished()
+        assert len(left) == 1
+        refused(post(client, request, key), 409, "IDEMPOTENCY_KEY_IN_USE")
+        with service.store.idempotency._database.write() as connection:
+            connection.execute(update(idempotency_keys).values(leased_until=clock.now()))
+        answer = post(client, request, key)
+        assert answer.status_code == 202
+        assert answer.json()["data"]["execution_id"] == left[0].execution_id
+        assert [execution.execution_id for execution in executions.unfinished()] == [left[0].execution_id]
+        assert post(client, request, key).content == answer.content
 
 
 def test_a_killed_execute_of_a_pipeline_that_changed_meanwhile_is_found(

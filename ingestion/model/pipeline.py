@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from pydantic import AfterValidator, Field, field_validator
 
 from ingestion.model.base import StrictModel
@@ -18,6 +18,10 @@ from ingestion.model.quality import QualityParams
 from ingestion.model.schema import SchemaField
 from ingestion.model.source import SourceType
 
+QUARANTINE_SUFFIX = "__quarantine"
+"""What a target's name is followed by to name the table of its rejected rows."""
+
+_RANDOM_CRON = re.compile(r"(?<![A-Za-z])[RrHh](?![A-Za-z])")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 DAG_PREFIXES: Mapping[SourceType, str] = {
@@ -37,6 +41,8 @@ def _check_table_name(name: str) -> str:
         raise ValueError(f"a dataset or table name has at most 200 characters, not {len(name)}")
     if name.lower().startswith("_ingestion"):
         raise ValueError(f"{name!r} is reserved: names starting with _ingestion belong to the service")
+    if name.lower().endswith(QUARANTINE_SUFFIX):
+        raise ValueError(f"{name!r} is reserved: names ending in {QUARANTINE_SUFFIX} are those of rejected rows")
     return name
 
 
@@ -163,6 +169,12 @@ def check_schedule(cron: str) -> str:
     """`cron` itself when it is a five-field cron expression; else ValueError."""
     if len(cron.split()) != 5 or not croniter.is_valid(cron):
         raise ValueError(f"{cron!r} is not a cron expression of five fields: minute hour day month weekday")
+    if _RANDOM_CRON.search(cron):
+        raise ValueError(f"{cron!r} asks for a random time: each field has to say when")
+    try:
+        croniter(cron, datetime(2000, 1, 1, tzinfo=UTC)).get_next()
+    except CroniterBadDateError:
+        raise ValueError(f"{cron!r} never happens: there is no such day") from None
     return cron
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator
 
@@ -48,7 +49,21 @@ def plain_secrets(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Paths of the fields in free-form `data` that are named like a secret but hold no reference."""
     for key, value in data.items():
         path = f"{prefix}.{key}" if prefix else key
-        if isinstance(value, Mapping):
-            yield from plain_secrets(value, path)
-        elif isinstance(value, str) and names_a_secret(key) and not is_reference(value):
-            yield path
+        yield from _plain_secrets_in(value, path, names_a_secret(key))
+
+
+def _plain_secrets_in(value: Any, path: str, is_secret: bool) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from plain_secrets(value, path)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _plain_secrets_in(item, f"{path}.{index}", is_secret)
+    elif isinstance(value, str) and is_secret and not is_reference(value):
+        yield path
+
+
+def holds_plain_secret(url: str) -> bool:
+    """Whether an address carries a password or a key: before its host, or in its query."""
+    parts = urlsplit(url)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    return parts.password is not None or any(names_a_secret(key) and not is_reference(value) for key, value in query)

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import Field, field_validator, model_validator
 
 from ingestion.model.base import StrictModel
-from ingestion.model.references import REFERENCE_FORMS, SecretReference, plain_secrets
+from ingestion.model.references import REFERENCE_FORMS, SecretReference, holds_plain_secret, plain_secrets
 
 Model = TypeVar("Model", bound=StrictModel)
 
@@ -195,6 +195,9 @@ class Source(StrictModel):
 def _http_url(url: str | None) -> str | None:
     if url is not None and not url.startswith(("http://", "https://")):
         raise ValueError(f"{url!r} is not an http:// or https:// address")
+    if url is not None and holds_plain_secret(url):
+        # Not repeated, for it is the secret itself.
+        raise ValueError("must not carry a password or key: an address is stored and shown in plain text")
     return url
 
 

@@ -12,6 +12,7 @@ import duckdb
 
 from ingestion import clock
 from ingestion.formats.types import quoted
+from ingestion.model.pipeline import QUARANTINE_SUFFIX
 from ingestion.sources.base import REJECT_COLUMNS, Cursor, ObjectVersion
 from ingestion.warehouses.base import PublishRequest, PublishResult, TargetTable
 
@@ -161,7 +162,7 @@ def record_objects(
 
 def quarantine_table(target: TargetTable) -> str:
     """The quoted name of the table that holds the target's bad rows."""
-    return f"main.{quoted(target.table + '__quarantine')}"
+    return f"main.{quoted(target.table + QUARANTINE_SUFFIX)}"
 
 
 def prepare_quarantine(connection: duckdb.DuckDBPyConnection, target: TargetTable) -> None:

@@ -46,7 +46,9 @@ def test_table_names(name: str) -> None:
     assert table_name.validate_python(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "1a", "a-b", "a.b", "a b", "größe", "a;", "x" * 201, "_ingestion_loads", "a\n"])
+@pytest.mark.parametrize(
+    "name", ["", "1a", "a-b", "a.b", "a b", "größe", "a;", "x" * 201, "_ingestion_loads", "a__quarantine", "a\n"]
+)
 def test_names_that_are_none(name: str) -> None:
     with pytest.raises(ValidationError):
         table_name.validate_python(name)
@@ -86,7 +88,17 @@ def test_a_configuration_that_cannot_work(sent: dict[str, Any], message: str) ->
         PipelineConfiguration.model_validate(sent)
 
 
-@pytest.mark.parametrize("cron", ["0 2 * * *", "*/15 8-18 * * 1-5", "0 0 1,15 * *", "0 0 * jan sun"])
+@pytest.mark.parametrize(
+    ("cron", "why"), [("0 0 30 2 *", "never happens"), ("0 0 31 4,6 *", "never happens"), ("R * * * *", "random time")]
+)
+def test_schedules_that_would_not_run_when_they_say(cron: str, why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        PipelineConfiguration(schedule=cron)
+
+
+@pytest.mark.parametrize(
+    "cron", ["0 2 * * *", "0 0 29 2 *", "0 2 * mar fri", "*/15 8-18 * * 1-5", "0 0 1,15 * *", "0 0 * jan sun"]
+)
 def test_cron_expressions(cron: str) -> None:
     assert PipelineConfiguration(schedule=cron).schedule == cron
 

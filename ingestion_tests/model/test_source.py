@@ -76,12 +76,27 @@ def test_connections_that_cannot_work(source_type: SourceType, changes: dict[str
         (SourceType.API, {"headers": {"Authorization": "Bearer hunter2"}}),
         (SourceType.SFTP, {"password_secret": "hunter2"}),
         (SourceType.CUSTOM, {"config": {"deep": {"api_key": "hunter2"}}}),
+        (SourceType.CUSTOM, {"config": {"accounts": [{"password": "hunter2"}]}}),
+        (SourceType.CUSTOM, {"config": {"tokens": ["env://GOOD", "hunter2"]}}),
     ],
 )
 def test_a_secret_in_plain_text_is_refused_and_not_repeated(source_type: SourceType, changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="must be a secret reference") as caught:
         CONNECTION_MODELS[source_type].model_validate(GOOD[source_type] | changes)
     assert all("hunter2" not in problem["msg"] for problem in caught.value.errors())
+
+
+@pytest.mark.parametrize("url", ["https://me:hunter2@host/data", "https://host/data?page=1&api_key=hunter2"])
+@pytest.mark.parametrize(("source_type", "field"), [(SourceType.API, "endpoint_url"), (SourceType.GCS, "endpoint")])
+def test_an_address_with_a_secret_is_refused_and_not_repeated(source_type: SourceType, field: str, url: str) -> None:
+    with pytest.raises(ValidationError, match="must not carry a password") as caught:
+        CONNECTION_MODELS[source_type].model_validate(GOOD[source_type] | {field: url})
+    assert all("hunter2" not in problem["msg"] for problem in caught.value.errors())
+
+
+def test_an_address_without_a_secret_keeps_its_query() -> None:
+    url = "https://me@host/data?page=1&token_url=x&api_key=env://KEY"
+    assert CONNECTION_MODELS[SourceType.API].model_validate({"endpoint_url": url}).model_dump()["endpoint_url"] == url
 
 
 def test_a_password_without_reference_is_an_unknown_key() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
+from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
@@ -38,7 +39,9 @@ def test_canary_the_daemon_reloads_through_the_method_we_replace() -> None:
     assert "check_workspace_freshness" in vars(FollowingController)
 
 
-def test_new_schedules_count_from_when_they_are_seen(deployment: Deployment, mount: DagsterMount) -> None:
+def test_new_schedules_count_from_when_they_are_seen(
+    deployment: Deployment, mount: DagsterMount, tmp_path: Path
+) -> None:
     source = a_source("Scheduled Source")
     deployment.store.sources.add(source)
     configuration = {"schedule": "0 3 * * *", "extraction_params": {"file_pattern": "rows.csv"}}
@@ -46,7 +49,7 @@ def test_new_schedules_count_from_when_they_are_seen(deployment: Deployment, mou
     off = deployment.store.pipelines.add(a_pipeline(source, "paused", configuration, is_active=False))
     eventually(lambda: {schedule_name(on.dag_id), schedule_name(off.dag_id)} <= schedules(mount))
 
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         note_new_schedules(instance, mount.workspace.get_current_workspace())
         states = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
         note_new_schedules(instance, mount.workspace.get_current_workspace())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from ingestion.errors import FileMissing, SourceChanged, SourcePermissionDenied
 from ingestion.sources.base import ObjectVersion
@@ -39,7 +41,7 @@ class FolderBucket:
         source = root / version.name
         self._require(version, source, root)
         left = version.size_bytes if limit is None else min(limit, version.size_bytes)
-        with source.open("rb") as stream, path.open("wb") as out:
+        with self._opened(version) as stream, path.open("wb") as out:
             if limit is None and left <= _CHUNK:
                 shutil.copyfileobj(stream, out)
             else:
@@ -51,14 +53,23 @@ class FolderBucket:
 
     def probe(self, version: ObjectVersion, timeout_seconds: float) -> None:
         """Open the file and read a byte."""
+        with self._opened(version) as stream:
+            stream.read(1)
+
+    def _opened(self, version: ObjectVersion) -> BinaryIO:
         try:
-            with (self._root() / version.name).open("rb") as stream:
-                stream.read(1)
+            return (self._root() / version.name).open("rb")
+        except FileNotFoundError as error:
+            raise SourceChanged(f"The object '{version.name}' was deleted", object=version.name) from error
         except PermissionError as error:
             raise SourcePermissionDenied(f"No right to read '{version.name}' in {self._folder}") from error
 
     def _root(self) -> Path:
-        if not self._folder.is_dir():
+        try:
+            is_there = self._folder.is_dir()
+        except PermissionError as error:
+            raise SourcePermissionDenied(f"No right to enter the bucket {self._folder}") from error
+        if not is_there:
             raise FileMissing(
                 f"The bucket '{self._folder.name}' does not exist: without Google credentials a bucket is a folder, "
                 f"and there is no folder {self._folder}. Create it, or set GOOGLE_APPLICATION_CREDENTIALS to read "
@@ -69,13 +80,18 @@ class FolderBucket:
         return self._folder.resolve()
 
     def _version(self, path: Path, name: str, root: Path) -> ObjectVersion:
-        real = path.resolve()
+        try:
+            real = path.resolve()
+        except RuntimeError as error:
+            raise SourcePermissionDenied(f"The object '{name}' is a link to itself", object=name) from error
         if not real.is_relative_to(root):
             raise SourcePermissionDenied(f"The object '{name}' is a link to a place outside its bucket", object=name)
         try:
             facts = real.stat()
         except FileNotFoundError as error:
             raise SourceChanged(f"The object '{name}' vanished while the bucket was listed", object=name) from error
+        if not stat.S_ISREG(facts.st_mode):  # To open a pipe is to wait for its writer.
+            raise SourcePermissionDenied(f"The object '{name}' is not a file", object=name)
         return ObjectVersion(name, str(facts.st_mtime_ns), facts.st_size)
 
     def _require(self, version: ObjectVersion, path: Path, root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ CONNECT_SECONDS = 20.0
 STATEMENT_SECONDS = 3600.0
 _PORT = 5432
 _APPLICATION = "ingestion"
+_QUOTED = re.compile(r'"[^"]*"')
 # Texts that mean the same whatever the server's own settings are.
 _SETTINGS = {
     "default_transaction_read_only": "on",
@@ -116,7 +118,8 @@ def session(
 
 def _connect_failure(error: psycopg.Error, password: str | None) -> ExecutionFailure:
     text = _without(str(error), password)
-    lowered = text.lower()
+    # Names in quotes (of hosts, databases, users) are the client's and say nothing about what went wrong.
+    lowered = _QUOTED.sub('""', text.lower())
     if isinstance(error, psycopg.errors.ConnectionTimeout) or "timeout expired" in lowered:
         return TimedOut(f"The database server did not answer in time: {text}")
     if 'database "' in lowered and "does not exist" in lowered:

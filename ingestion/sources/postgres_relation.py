@@ -61,7 +61,9 @@ def table_relation(session: Session, name: str) -> Relation:
         for index, (column, row) in enumerate(zip(names, rows, strict=True))
     ]
     source = f"{sql.Identifier(schema, table).as_string(session)} AS source({_aliases(columns)})"
-    return Relation(f"The table '{name}'", source, columns, _primary_key(session, oid))
+    named = dict(zip((row[0] for row in rows), names, strict=True))
+    keys = tuple(named[key] for key in _primary_key(session, oid))
+    return Relation(f"The table '{name}'", source, columns, keys)
 
 
 def _find(session: Session, name: str) -> tuple[int, str, str]:

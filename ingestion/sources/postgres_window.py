@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -61,9 +60,16 @@ def _days(session: Session, relation: Relation, key: str, start: date | None, en
         raise QueryFailed(
             f"start_date and end_date need an incremental_key that is a date or timestamp, but '{key}' is {kind.label}"
         )
-    bounds: Sequence[tuple[str, date | None]] = ((">=", start), ("<", end and end + timedelta(days=1)))
-    given = [_bound(session, alias, operator, day.isoformat(), kind.label) for operator, day in bounds if day]
+    bounds = [(">=", start.isoformat())] if start else []
+    if end:
+        bounds.append(("<", _day_after(end)))
+    given = [_bound(session, alias, operator, day, kind.label) for operator, day in bounds]
     return Window(" AND ".join(given), f" ORDER BY {alias}")
+
+
+def _day_after(day: date) -> str:
+    """PostgreSQL's calendar goes on where Python's ends."""
+    return "10000-01-01" if day == date.max else (day + timedelta(days=1)).isoformat()
 
 
 def _bound(session: Session, alias: str, operator: str, value: str, label: str) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ingestion.model.execution import ExecutionParams
 from ingestion.model.macros import Interval
 from ingestion.model.pipeline import ExtractionParams
+from ingestion.model.source import CloudSqlConnection
 from ingestion.sources.base import ConnectorContext, ExtractionRequest
 from ingestion_tests.servers.gcs import fake_gcs
+from ingestion_tests.servers.postgres import SUPERUSER, PostgresServer
 
 __all__ = ["fake_gcs"]
 
@@ -38,3 +42,27 @@ def request_for(params: ExtractionParams, folder: Path, **changes: object) -> Ex
         **changes,
     }
     return ExtractionRequest(params=params, folder=folder, **given)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def postgres_source(postgres: PostgresServer) -> Iterator[CloudSqlConnection]:
+    """A source in an empty database."""
+    url = postgres.create_database()
+    yield CloudSqlConnection.model_validate(
+        {
+            "host": postgres.host,
+            "port": postgres.port,
+            "database": url.rsplit("/", 1)[1],
+            "credentials": {"username": SUPERUSER},
+        }
+    )
+    postgres.drop_database(url)
+
+
+def execute(connection: CloudSqlConnection, *statements: str) -> None:
+    """Change the source's database, which its own sessions cannot do."""
+    with psycopg.connect(
+        host=connection.host, port=connection.port, dbname=connection.database, user=SUPERUSER, autocommit=True
+    ) as opened:
+        for statement in statements:
+            opened.execute(statement.encode())

@@ -1,0 +1,62 @@
+"""From a stored source to its connector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ingestion.errors import SourceNotSupported
+from ingestion.model.source import Source, SourceStatus, SourceType
+from ingestion.sources.base import ConnectorContext
+from ingestion.sources.gcs import GcsConnector
+from ingestion.sources.postgres import PostgresConnector
+from ingestion.sources.registry import connector_for
+from ingestion_tests.sources.conftest import AT
+
+DATABASE = {"host": "h", "database": "d"}
+
+
+def source(kind: str, details: dict[str, Any]) -> Source:
+    return Source(
+        source_id="s",
+        name="n",
+        source_type=SourceType(kind),
+        connection_details=details,
+        schema_version="1.0",
+        description=None,
+        is_active=True,
+        created_at=AT,
+        updated_at=AT,
+        created_by="x",
+        updated_by="x",
+        status=SourceStatus.UNKNOWN,
+        version=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "connector"),
+    [
+        ("GCS", {"bucket_name": "b"}, GcsConnector),
+        ("CLOUD_SQL", DATABASE, PostgresConnector),
+        ("CLOUD_SQL", DATABASE | {"engine": "POSTGRESQL"}, PostgresConnector),
+    ],
+)
+def test_what_can_be_read(context: ConnectorContext, kind: str, details: dict[str, Any], connector: type) -> None:
+    assert isinstance(connector_for(source(kind, details), context), connector)
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "named"),
+    [
+        ("CLOUD_SQL", DATABASE | {"engine": "MYSQL"}, "MySQL"),
+        ("BIGQUERY", {"project_id": "p", "dataset": "d"}, "BIGQUERY"),
+        ("API", {"endpoint_url": "https://example.com"}, "API"),
+    ],
+)
+def test_what_cannot_be_read_yet_says_so(
+    context: ConnectorContext, kind: str, details: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(SourceNotSupported, match=named):
+        connector_for(source(kind, details), context)

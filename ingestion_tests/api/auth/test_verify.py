@@ -125,11 +125,3 @@ def test_a_local_token_and_one_of_another_home(tmp_path: Path) -> None:
     assert anyio.run(verifier.claims, own)["roles"] == ["read_only"]
     with pytest.raises(NotAuthenticated, match="another key"):
         anyio.run(verifier.claims, foreign)
-
-
-@pytest.mark.parametrize(("role", "subject"), [("king", "me"), ("admin", " ")])
-def test_tokens_for_nobody_are_not_issued(tmp_path: Path, role: str, subject: str) -> None:
-    with pytest.raises(ValueError, match=r"role|subject"):
-        issue_token(Settings(home=tmp_path), role, subject)
-    with pytest.raises(ValueError, match=ISSUER):
-        issue_token(Settings(home=tmp_path, auth_issuer=ISSUER), "admin", "me")

@@ -1,4 +1,4 @@
-"""The compiled SELECT on real rows, and what is wrong before there are any."""
+"""The compiled SELECT on real rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from ingestion.errors import SchemaMismatch
 from ingestion.model.pipeline import Deduplication, TransformationParams
 from ingestion.model.schema import TableSchema
-from ingestion.steps import problems_in
 from ingestion.steps.timestamps import timestamp_candidates
 from ingestion.steps.transformation import Transformation, asks_for_nothing, compile_transformation
 from ingestion_tests.steps.workbench import table_schema
@@ -119,25 +118,6 @@ def test_what_does_not_fit_the_columns_is_a_schema_mismatch(params: dict[str, An
 def test_an_expression_over_an_unknown_column_tells_the_columns_there_are() -> None:
     with pytest.raises(SchemaMismatch, match=r"the filter does not fit the columns id, name, seen: .*nosuch"):
         compiled(filter="nosuch > 1")
-
-
-def test_problems_are_found_when_a_pipeline_is_saved() -> None:
-    params = TransformationParams(
-        column_mappings={"a": "x", "b": "X", "c": " ", "d": "_ingestion d"},
-        type_conversions={"a": "TEXT", "b": "int64"},
-        calculated_fields={"y": "1 +", "z": "1"},
-        filter="a; b",
-        deduplicate=Deduplication(keys=("a",), order_by="random()"),
-    )
-    assert [problem.field for problem in problems_in(params)] == [
-        "transformation_params.column_mappings.b",
-        "transformation_params.column_mappings.c",
-        "transformation_params.column_mappings.d",
-        "transformation_params.type_conversions.a",
-        "transformation_params.calculated_fields.y",
-        "transformation_params.filter",
-        "transformation_params.deduplicate.order_by",
-    ]
 
 
 def test_parameters_that_ask_for_nothing() -> None:

@@ -96,6 +96,15 @@ class RowsConnector:
         )
 
 
+SCHEMA = table_schema(id="INTEGER", name="STRING")
+ROWS: Sequence[Row] = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
+
+
+def rows_connector(*rows: Mapping[str, Any], bad: int = 0) -> RowsConnector:
+    """A file of rows of SCHEMA."""
+    return RowsConnector(SCHEMA, {"f.csv": rows or ROWS}, bad=bad)
+
+
 def _typed(value: str, rows: Sequence[Row], key: str) -> Any:
     return int(value) if any(isinstance(row[key], int) for row in rows) else value
 

@@ -63,10 +63,10 @@ def test_a_failed_commit_leaves_nothing(
 
 def test_rows_of_a_cursor_that_moved_meanwhile_are_refused(warehouse: DuckDBWarehouse, tmp_path: Path) -> None:
     load(warehouse, tmp_path / "f", "e1", SCHEMA, ROWS, APPEND, cursor=Cursor("id", "2"))
-    stale = {"cursor": Cursor("id", "3"), "cursor_before": Cursor("id", "1")}
+    stale: dict[str, Any] = {"cursor": Cursor("id", "3"), "cursor_before": Cursor("id", "1")}
     with pytest.raises(TargetFailed, match="moved from 1 to 2"):
         load(warehouse, tmp_path / "f", "e2", SCHEMA, ROWS, APPEND, **stale)
-    fresh = {"cursor": Cursor("id", "3"), "cursor_before": Cursor("id", "2")}
+    fresh: dict[str, Any] = {"cursor": Cursor("id", "3"), "cursor_before": Cursor("id", "2")}
     assert load(warehouse, tmp_path / "f", "e3", SCHEMA, ROWS, APPEND, **fresh).loaded == 2
     other = load(warehouse, tmp_path / "f", "e4", SCHEMA, ROWS, APPEND, cursor=Cursor("s", "b"))
     assert other.target_rows == 6
@@ -74,7 +74,7 @@ def test_rows_of_a_cursor_that_moved_meanwhile_are_refused(warehouse: DuckDBWare
 
 def test_undecidable_rows_are_quarantined_whole(warehouse: DuckDBWarehouse, tmp_path: Path) -> None:
     """The column `s` must not be taken for the row."""
-    rows = [{"id": 1, "s": "x"}, {"id": 1, "s": "y"}, {"id": None, "s": "z"}, {"id": 3, "s": "w"}]
+    rows: list[Mapping[str, Any]] = [{"id": 1, "s": "x"}, {"id": 1, "s": "y"}, {"id": None, "s": "z"}, {"id": 3, "s": "w"}]
     result = load(warehouse, tmp_path / "f", "e1", SCHEMA, rows, MERGE, key=("id",))
     assert (result.loaded, result.quarantined) == (1, 3)
     found = query(warehouse, "SELECT position, error_code, column_name, got, raw_row FROM Orders__quarantine")
@@ -86,7 +86,7 @@ def test_undecidable_rows_are_quarantined_whole(warehouse: DuckDBWarehouse, tmp_
 
 
 def test_too_many_bad_rows_stop_the_publish(warehouse: DuckDBWarehouse, tmp_path: Path) -> None:
-    rows = [{"id": None, "s": "z"}, {"id": 3, "s": "w"}]
+    rows: list[Mapping[str, Any]] = [{"id": None, "s": "z"}, {"id": 3, "s": "w"}]
     with pytest.raises(TooManyBadRecords, match="1 of 2 rows are bad, at most 0"):
         load(warehouse, tmp_path / "f", "e1", SCHEMA, rows, MERGE, key=("id",), bad_record_limit=0)
     assert warehouse.state("p", TARGET).schema is None

@@ -6,6 +6,7 @@ This process imports neither Dagster nor Starlette: it is there at once, small, 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from contextlib import ExitStack
@@ -91,7 +92,7 @@ def _show_addresses(settings: Settings, seconds: float) -> None:
         say(f"  Dagster  {url}/dagster")
     else:
         say(f"  Dagster  its UI has no login and is off while the API listens on {settings.host}")
-    say(f"  Token    ingestion token --home {settings.home_dir}")
+    say(f"  Token    ingestion token --home {shlex.quote(str(settings.home_dir))}")
     say("Ctrl-C stops it.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 import stat
 import subprocess
@@ -15,6 +16,8 @@ import pytest
 
 from ingestion.processes.family import members
 from ingestion.processes.lock import LockOwner
+from ingestion.processes.up import _show_addresses
+from ingestion.settings import Settings
 from ingestion_tests.servers.stack import CHILDREN, Stack, clean_environment, start_stack, wait_final
 
 pytestmark = pytest.mark.timeout(300)
@@ -74,6 +77,14 @@ def test_a_database_that_cannot_be_reached_ends_the_start(tmp_path: Path) -> Non
     answer = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=90)
     assert answer.returncode == 1
     assert "migrate ended with exit code 1; the end of" in answer.stdout
+
+
+def test_the_shown_token_command_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / "a home"
+    _show_addresses(Settings(home=home), 1.0)
+
+    [command] = [line for line in capsys.readouterr().out.splitlines() if "ingestion token" in line]
+    assert shlex.split(command) == ["Token", "ingestion", "token", "--home", str(home)]
 
 
 def test_a_running_home_is_private_and_refuses_a_second_start(stack: Stack) -> None:

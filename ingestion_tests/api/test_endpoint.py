@@ -33,9 +33,7 @@ def test_addresses_are_those_the_client_sees(tmp_path_factory: pytest.TempPathFa
     public = "https://data.example.com/"
     home = tmp_path_factory.mktemp("public") / "home"
     with live(home, public_url=public) as service, service.client() as client:
-        made = client.post(
-            "/sources", json={"name": "x", "source_type": "GCS", "connection_details": {"bucket_name": "b"}}
-        )
+        made = client.post("/sources", json=SOURCE)
         listed = client.get("/sources?page_size=1")
     assert made.headers["location"].startswith("https://data.example.com/api/v1/ingestion/sources/")
     assert listed.links["last"]["url"].startswith("https://data.example.com/api/v1/ingestion/sources?")

@@ -53,10 +53,11 @@ def test_it_runs_with_its_environment_its_files_and_its_log(make: Make, tmp_path
 
     child.start(dict(os.environ) | {"COLOUR": "blue", "SHAPE": "round"}, ())
 
-    assert child.pid is not None
-    assert os.getsid(child.pid) == child.pid
+    pid = child.pid or 0
+    assert os.getsid(pid) == pid
     assert end(child) == 0
-    assert (child.pid, child.exit_code()) == (None, None)
+    assert child.pid is None
+    assert child.exit_code() is None
     assert (tmp_path / "part.log").read_text() == "red round\n"
     assert os.read(reader, 16) == b"heard"
     os.close(reader)

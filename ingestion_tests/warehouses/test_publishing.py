@@ -74,7 +74,12 @@ def test_rows_of_a_cursor_that_moved_meanwhile_are_refused(warehouse: DuckDBWare
 
 def test_undecidable_rows_are_quarantined_whole(warehouse: DuckDBWarehouse, tmp_path: Path) -> None:
     """The column `s` must not be taken for the row."""
-    rows: list[Mapping[str, Any]] = [{"id": 1, "s": "x"}, {"id": 1, "s": "y"}, {"id": None, "s": "z"}, {"id": 3, "s": "w"}]
+    rows: list[Mapping[str, Any]] = [
+        {"id": 1, "s": "x"},
+        {"id": 1, "s": "y"},
+        {"id": None, "s": "z"},
+        {"id": 3, "s": "w"},
+    ]
     result = load(warehouse, tmp_path / "f", "e1", SCHEMA, rows, MERGE, key=("id",))
     assert (result.loaded, result.quarantined) == (1, 3)
     found = query(warehouse, "SELECT position, error_code, column_name, got, raw_row FROM Orders__quarantine")
@@ -87,7 +92,9 @@ def test_undecidable_rows_are_quarantined_whole(warehouse: DuckDBWarehouse, tmp_
 
 def test_too_many_bad_rows_stop_the_publish(warehouse: DuckDBWarehouse, tmp_path: Path) -> None:
     rows: list[Mapping[str, Any]] = [{"id": None, "s": "z"}, {"id": 3, "s": "w"}]
-    with pytest.raises(TooManyBadRecords, match="1 of 2 rows are bad, at most 0"):
+    with pytest.raises(
+        TooManyBadRecords, match="1 of 2 rows are bad, at most 0 are allowed: 1 NULL_KEY in id, such as row"
+    ):
         load(warehouse, tmp_path / "f", "e1", SCHEMA, rows, MERGE, key=("id",), bad_record_limit=0)
     assert warehouse.state("p", TARGET).schema is None
 

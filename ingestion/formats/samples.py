@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchema
@@ -24,10 +25,24 @@ def sample_rows(files: Sequence[Path], schema: TableSchema, count: int) -> list[
             break
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=max(count, 1)):
-                rows += [_row(row, schema) for row in batch.slice(0, count - len(rows)).to_pylist()]
+                wanted = batch.slice(0, count - len(rows))
+                columns = {name: _values(wanted.column(name)) for name in schema.names}
+                rows += [
+                    _row({name: values[index] for name, values in columns.items()}, schema)
+                    for index in range(wanted.num_rows)
+                ]
                 if len(rows) >= count:
                     break
     return rows
+
+
+def _values(column: pa.Array) -> Sequence[Any]:
+    """Python's values; text for dates beyond Python's calendar."""
+    try:
+        values: Sequence[Any] = column.to_pylist()
+    except (OverflowError, ValueError):
+        values = column.cast(pa.string()).to_pylist()
+    return values
 
 
 def _row(row: Mapping[str, Any], schema: TableSchema) -> Mapping[str, Any]:

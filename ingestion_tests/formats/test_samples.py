@@ -56,3 +56,11 @@ def test_rows_come_from_as_many_files_as_needed(tmp_path: Path, count: int, expe
         pq.write_table(pa.table({"x": pa.array(values, pa.int64())}), paths[-1])
     schema = TableSchema(fields=(SchemaField(name="x", type=FieldType.INTEGER),))
     assert [row["x"] for row in sample_rows(paths, schema, count)] == expected
+
+
+def test_dates_beyond_pythons_calendar_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"x": pa.array([253402300800_000_000, 0], pa.timestamp("us"))}), path)
+    schema = TableSchema(fields=(SchemaField(name="x", type=FieldType.DATETIME),))
+    rows = sample_rows([path], schema, 2)
+    assert [str(row["x"])[:6] for row in rows] == ["10000-", "1970-0"]

@@ -28,8 +28,9 @@ PROGRAMS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """One Chromium for this folder only: while it lives, no other test can run an event loop of its own."""
     program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
     assert program is not None, f"the browser tests need one of {', '.join(PROGRAMS)}"
     with sync_playwright() as playwright:

@@ -21,9 +21,11 @@ from api.services.executions import ExecutionService
 from api.services.pipelines import PipelineService
 from api.services.sources import SourceService
 from api.source_calls import SourceCalls
+from ingestion.orchestration.reconciler import LOOK_SECONDS
 from ingestion.orchestration.services import Services
 from ingestion.settings import Settings
 from ingestion.store import Store
+from ingestion.warehouses import open_warehouse
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ async def open_backend(
 
 def _assembled(settings: Settings, store: Store, dagster: DagsterPort, ui: ASGIApp | None) -> Backend:
     deployment = Services(settings)
-    refresher = Refresher(store, dagster, lambda: deployment.warehouse)
+    refresher = Refresher(store, dagster, open_warehouse(settings, LOOK_SECONDS))
     return Backend(
         settings=settings,
         store=store,

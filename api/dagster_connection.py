@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from ingestion.orchestration.dagster_api import DagsterApi
 from ingestion.orchestration.instance import prepare_instance
-from ingestion.orchestration.reconciler import Reconciler
+from ingestion.orchestration.reconciler import LOOK_SECONDS, Reconciler
 from ingestion.orchestration.webserver import DagsterMount, create_dagster_app
 from ingestion.settings import Settings
 from ingestion.store import Store
@@ -32,7 +32,7 @@ class DagsterConnection:
 async def connect(settings: Settings, store: Store) -> AsyncIterator[DagsterConnection]:
     """Dagster, with the loop that keeps executions true running beside it."""
     async with _opened(settings) as connection:
-        reconciler = Reconciler(store, open_warehouse(settings), connection.api)
+        reconciler = Reconciler(store, open_warehouse(settings, LOOK_SECONDS), connection.api)
         task = asyncio.create_task(reconciler.run())
         try:
             yield connection

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from anyio import to_thread
@@ -22,7 +22,7 @@ logger = logging.getLogger("ingestion.api")
 class Refresher:
     """One batched question to Dagster for all unfinished executions of a page."""
 
-    def __init__(self, store: Store, dagster: DagsterPort, warehouse: Callable[[], Warehouse]) -> None:
+    def __init__(self, store: Store, dagster: DagsterPort, warehouse: Warehouse) -> None:
         self._store = store
         self._dagster = dagster
         self._warehouse = warehouse
@@ -42,7 +42,7 @@ class Refresher:
     async def _reconciled(self, execution: Execution, run: RunView | None) -> Execution:
         if execution.status.is_final or execution.dagster_run_id is None:
             return execution
-        bring_in_line = partial(reconcile, self._store, self._warehouse(), execution, run)
+        bring_in_line = partial(reconcile, self._store, self._warehouse, execution, run)
         try:
             return await to_thread.run_sync(bring_in_line)
         except IngestionError as error:

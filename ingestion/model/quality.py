@@ -28,7 +28,7 @@ class CheckSpec(StrictModel):
     check: Literal["not_null", "unique", "accepted_values", "range", "regex", "row_count", "expression"]
     column: str | None = None
     columns: tuple[str, ...] | None = None
-    values: tuple[Any, ...] | None = None
+    values: tuple[Any, ...] | None = Field(default=None, min_length=1)
     min: float | str | None = None
     max: float | str | None = None
     pattern: str | None = None

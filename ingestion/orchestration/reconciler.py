@@ -17,6 +17,8 @@ from ingestion.store import Store
 from ingestion.warehouses.base import Warehouse
 
 INTERVAL_SECONDS = 1.5
+LOOK_SECONDS = 1.0
+"""How long to wait for a dataset that somebody holds, before the next turn asks again."""
 
 _Launch = Callable[[Store, DagsterApi, Execution], Awaitable[None]]
 
@@ -66,7 +68,17 @@ class Reconciler:
             # Whoever launched it may have died before noting the run.
             await self._launch(execution, find_or_launch_execution)
         elif need is not Verdict.KEEP:
+            await self._bring_in_line(execution, run)
+
+    async def _bring_in_line(self, execution: Execution, run: RunView | None) -> None:
+        try:
             ended = await asyncio.to_thread(reconcile, self._store, self._warehouse, execution, run)
+        except ServiceUnavailable:
+            raise
+        except IngestionError as error:
+            # Such as a dataset in use. The executions behind this one do not wait for it.
+            logger.warning("execution %s is not reconciled yet: %s", execution.execution_id, error.message)
+        else:
             logger.info("execution %s is %s by the state of its run", ended.execution_id, ended.status)
 
     async def _launch(self, execution: Execution, launch: _Launch) -> None:

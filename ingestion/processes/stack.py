@@ -24,8 +24,8 @@ API = "api"
 
 
 def command(name: str) -> Sequence[str]:
-    """How this installation runs a subcommand, whatever PATH says."""
-    return [sys.executable, "-m", "ingestion", name]
+    """How this installation runs a subcommand, whatever PATH says and whatever modules the current folder holds."""
+    return [sys.executable, "-P", "-m", "ingestion", name]
 
 
 def service_specs(settings: Settings, listener: socket.socket) -> list[ChildSpec]:

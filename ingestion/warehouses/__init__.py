@@ -12,6 +12,7 @@ from ingestion.warehouses.base import (
     Warehouse,
 )
 from ingestion.warehouses.duckdb import DuckDBWarehouse
+from ingestion.warehouses.duckdb_file import DEFAULT_WAIT_SECONDS
 
 __all__ = [
     "LoadRequest",
@@ -24,6 +25,6 @@ __all__ = [
 ]
 
 
-def open_warehouse(settings: Settings) -> Warehouse:
-    """The warehouse this deployment loads into. Opens nothing yet."""
-    return DuckDBWarehouse(settings.warehouse_dir)
+def open_warehouse(settings: Settings, wait_seconds: float = DEFAULT_WAIT_SECONDS) -> Warehouse:
+    """The warehouse this deployment loads into. Opens nothing yet; waits `wait_seconds` for data in use."""
+    return DuckDBWarehouse(settings.warehouse_dir, wait_seconds)

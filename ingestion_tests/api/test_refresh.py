@@ -61,7 +61,7 @@ def executions(store: Store, dagster: StandInDagster) -> list[Execution]:
 
 def refreshed(store: Store, dagster: StandInDagster, executions: Sequence[Execution]) -> Sequence[Execution]:
     warehouse: Any = BusyWarehouse()
-    return asyncio.run(Refresher(store, dagster, lambda: warehouse).refreshed(executions))
+    return asyncio.run(Refresher(store, dagster, warehouse).refreshed(executions))
 
 
 def test_one_question_brings_all_in_line(store: Store, dagster: StandInDagster, executions: list[Execution]) -> None:

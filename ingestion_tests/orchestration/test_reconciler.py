@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -16,6 +19,8 @@ from ingestion.orchestration.launch import execution_tags
 from ingestion.orchestration.reconciler import Reconciler
 from ingestion.warehouses import open_warehouse
 from ingestion_tests.orchestration.deployment import Deployment, accept, ended, eventually, now_
+
+HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
 
 @pytest.fixture
@@ -100,3 +105,26 @@ def test_it_lives_through_a_dagster_that_is_away(deployment: Deployment, quick: 
     assert now_(outage())
     assert not deployment.store.executions.get(execution.execution_id).status.is_final
     deployment.store.executions.cancel(execution.execution_id)
+
+
+def test_a_dataset_in_use_does_not_hold_up_other_executions(
+    deployment: Deployment, dagster: DagsterApi, quick: Pipeline, endless: Pipeline
+) -> None:
+    publishing, other = accept(deployment.store, quick), accept(deployment.store, endless)
+    for execution in (publishing, other):
+        # Runs that Dagster does not know: both executions are lost, if nothing was published.
+        deployment.store.executions.start(execution.execution_id, str(uuid.uuid4()))
+    deployment.store.executions.claim_publish(publishing.execution_id)
+    folder = deployment.settings.warehouse_dir
+    folder.mkdir(exist_ok=True)
+    reconciler = Reconciler(deployment.store, open_warehouse(deployment.settings, wait_seconds=0.2), dagster)
+    command = [sys.executable, "-c", HOLD, str(folder / f"{quick.target_dataset}.duckdb")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        now_(reconciler.turn())
+        assert not deployment.store.executions.get(publishing.execution_id).status.is_final
+        assert deployment.store.executions.get(other.execution_id).status is ExecutionStatus.FAILED
+        holder.communicate(b"")
+    now_(reconciler.turn())
+    assert deployment.store.executions.get(publishing.execution_id).status is ExecutionStatus.FAILED

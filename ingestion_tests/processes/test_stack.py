@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import http.server
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ingestion import __version__
 from ingestion.processes.listener import LISTENER_VARIABLE
-from ingestion.processes.stack import accepts, answers, replies, service_specs
+from ingestion.processes.stack import accepts, answers, command, replies, service_specs
 from ingestion.settings import Settings
 from ingestion_tests.orchestration.deployment import short_home
 
@@ -90,3 +92,9 @@ def test_only_a_200_is_ready() -> None:
         thread.join()
     assert (found, refused) == ([True, True, True], False)
     assert not answers("127.0.0.1", port, "/readyz")()
+
+
+def test_a_module_in_the_current_folder_does_not_shadow_a_library(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise SystemExit('shadowed')")
+    done = subprocess.run(command("version"), cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, __version__, "")

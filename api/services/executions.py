@@ -33,7 +33,6 @@ from ingestion.model.execution import (
     Execution,
     ExecutionParams,
     ExecutionStatus,
-    PublishState,
     Trigger,
     dag_run_id_for,
 )
@@ -41,7 +40,7 @@ from ingestion.model.pipeline import Pipeline
 from ingestion.model.problems import Problem
 from ingestion.model.source import Source
 from ingestion.orchestration.launch import fail_launch, find_or_launch_execution, launch_execution
-from ingestion.store import CancelOutcome, NewExecution, Store
+from ingestion.store import CancelOutcome, NewExecution, Store, pending_execution
 
 REQUEST_ID_TAG = "ingestion/request_id"
 POLL_SECONDS = 0.1
@@ -163,28 +162,7 @@ class ExecutionService:
                         f"Pipeline with ID '{other.pipeline_id}' is already running: execution '{other.execution_id}'"
                     )
         at = clock.now()
-        return Execution(
-            execution_id=new.execution_id,
-            pipeline_id=new.pipeline.pipeline_id,
-            pipeline_revision=new.pipeline.revision,
-            dag_id=new.pipeline.dag_id,
-            source_type=new.source_type,
-            status=ExecutionStatus.PENDING,
-            trigger=new.trigger,
-            execution_params=new.execution_params,
-            retry_of_execution_id=None,
-            dag_run_id=dag_run_id_for(new.pipeline.dag_id, at),
-            dagster_run_id=None,
-            is_queued=False,
-            is_forced=new.is_forced,
-            publish_state=PublishState.OPEN,
-            start_time=at,
-            end_time=None,
-            records_processed=None,
-            metrics=None,
-            error_details=None,
-            created_by=new.created_by,
-        )
+        return pending_execution(new, at, dag_run_id_for(new.pipeline.dag_id, at), is_queued=False)
 
     async def _start(self, new: NewExecution) -> Execution:
         # Shielded: once accepted, the execution is launched or failed, even when the service is told to stop.

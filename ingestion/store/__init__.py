@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingestion.store.acceptance import NewExecution
+from ingestion.store.acceptance import NewExecution, pending_execution
 from ingestion.store.executions import CancelOutcome, ExecutionRepository
 from ingestion.store.idempotency import IdempotencyRepository, Reservation, StoredAnswer
 from ingestion.store.pipelines import PipelineRepository, PipelineRow
@@ -23,4 +23,5 @@ __all__ = [
     "SourceRepository",
     "Store",
     "StoredAnswer",
+    "pending_execution",
 ]

@@ -96,7 +96,9 @@ def _accept(connection: Connection, new: NewExecution) -> Execution:
     busy_with = unfinished_execution(connection, pipeline_id)
     if busy_with is not None and not new.queue_if_busy:
         raise already_running(pipeline_id, busy_with)
-    execution = _execution(connection, new, clock.now(), is_queued=busy_with is not None)
+    accepted_at = clock.now()
+    dag_run_id = _free_dag_run_id(connection, dag_run_id_for(new.pipeline.dag_id, accepted_at))
+    execution = pending_execution(new, accepted_at, dag_run_id, is_queued=busy_with is not None)
     connection.execute(insert(executions).values(execution.model_dump()))
     connection.execute(insert(tasks), _tasks(execution))
     if not execution.is_queued:
@@ -119,7 +121,8 @@ def _supersede_queued(connection: Connection, pipeline_id: str, by_execution_id:
         end_failed(connection, execution_id, error, TaskStatus.SKIPPED, conditions=[column.is_queued])
 
 
-def _execution(connection: Connection, new: NewExecution, accepted_at: datetime, *, is_queued: bool) -> Execution:
+def pending_execution(new: NewExecution, accepted_at: datetime, dag_run_id: str, *, is_queued: bool) -> Execution:
+    """The execution that `new` asks for, as it is right after it was accepted."""
     return Execution(
         execution_id=new.execution_id,
         pipeline_id=new.pipeline.pipeline_id,
@@ -130,7 +133,7 @@ def _execution(connection: Connection, new: NewExecution, accepted_at: datetime,
         trigger=new.trigger,
         execution_params=new.execution_params,
         retry_of_execution_id=new.retry_of_execution_id,
-        dag_run_id=_free_dag_run_id(connection, dag_run_id_for(new.pipeline.dag_id, accepted_at)),
+        dag_run_id=dag_run_id,
         dagster_run_id=new.dagster_run_id,
         is_queued=is_queued,
         is_forced=new.is_forced,

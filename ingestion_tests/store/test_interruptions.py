@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -37,6 +38,8 @@ class _EndBeforeStatement:
 
     def __init__(self, number: int) -> None:
         self._left = number
+        # Other tests may have stores at work in other threads.
+        self._thread = threading.get_ident()
 
     def __enter__(self) -> None:
         event.listen(Engine, "before_cursor_execute", self._count)
@@ -45,6 +48,8 @@ class _EndBeforeStatement:
         event.remove(Engine, "before_cursor_execute", self._count)
 
     def _count(self, *_: object) -> None:
+        if threading.get_ident() != self._thread:
+            return
         if self._left == 0:
             raise _Killed
         self._left -= 1

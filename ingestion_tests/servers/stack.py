@@ -107,7 +107,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def start_stack(home: Path, *arguments: str, **environment: str) -> Stack:
-    """Start `ingestion up` and wait until executions can start."""
+    """Start `ingestion up` and wait until executions can start and the daemon, which comes last, runs."""
     command = [sys.executable, "-m", "ingestion", "up", "--home", str(home), "--port", "0", *arguments]
     with (home.parent / f"{home.name}.log").open("wb") as log:
         process = subprocess.Popen(
@@ -119,7 +119,12 @@ def start_stack(home: Path, *arguments: str, **environment: str) -> Stack:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
         raise
-    return Stack(home=home, process=process, url=url, environment=environment)
+    stack = Stack(home=home, process=process, url=url, environment=environment)
+    deadline = time.monotonic() + START_LIMIT_SECONDS
+    while set(stack.children()) != set(CHILDREN):
+        assert time.monotonic() < deadline, f"only {sorted(stack.children())} run"
+        time.sleep(0.05)
+    return stack
 
 
 def wait_ready(process: subprocess.Popen[bytes], home: Path, limit: float) -> str:

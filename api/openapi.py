@@ -19,17 +19,18 @@ from api.table import ENDPOINTS
 from api.wire.envelopes import Failure, ProblemDetails
 from ingestion import __version__
 from ingestion.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from ingestion.model.connections import CONNECTION_MODELS
 from ingestion.model.execution import ExecutionParams
-from ingestion.model.pipeline import DatabaseExtraction, FileExtraction, PipelineConfiguration
-from ingestion.model.source import CONNECTION_MODELS
+from ingestion.model.extraction import EXTRACTION_MODELS
+from ingestion.model.pipeline import PipelineConfiguration
 
 TITLE = "Data Ingestion API"
 _DESCRIPTION = """\
 Manages data sources, pipelines and their executions.
 
 `connection_details` is one of the `*Connection` schemas, by `source_type`; `configuration` is
-`PipelineConfiguration`, its `extraction_params` `FileExtraction` or `DatabaseExtraction`; `execution_params` are
-free-form beyond `ExecutionParams`. Unknown fields are refused.
+`PipelineConfiguration`, its `extraction_params` one of the `*Extraction` schemas; `execution_params` are free-form
+beyond `ExecutionParams`. Unknown fields are refused.
 """
 _EVERYWHERE = ("AUTH_ERROR", "PERMISSION_DENIED", "INTERNAL_ERROR", "SERVICE_UNAVAILABLE")
 _WITH_BODY = ("VALIDATION_ERROR", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
@@ -214,7 +215,7 @@ def _name_of(model: type[BaseModel]) -> str:
 
 def _schemas() -> dict[str, Any]:
     sent: list[type[BaseModel]] = [endpoint.request for endpoint in ENDPOINTS if endpoint.request is not None]
-    sent += [*CONNECTION_MODELS.values(), PipelineConfiguration, FileExtraction, DatabaseExtraction, ExecutionParams]
+    sent += [*CONNECTION_MODELS.values(), *EXTRACTION_MODELS.values(), PipelineConfiguration, ExecutionParams]
     shown: list[type[BaseModel]] = [*(endpoint.response for endpoint in ENDPOINTS), Failure, ProblemDetails]
     wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         *((model, "validation") for model in dict.fromkeys(sent)),

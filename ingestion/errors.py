@@ -9,7 +9,8 @@
       +- ExecutionFailure    why an execution stopped; code is `error_details.error_code`
            +- FileMissing, ObjectMissing, EmptySource, PartialFile, SourceChanged, ParseFailed,
            +- SchemaMismatch, TooManyBadRecords, QueryFailed, SourceAuthenticationFailed,
-           +- SourcePermissionDenied, ConnectionFailed, TlsFailed, TimedOut, SecretUnavailable,
+           +- SourcePermissionDenied, ConnectionFailed, TlsFailed, HostKeyMismatch, RateLimited,
+           +- PaginationLoop, TooLarge, TimedOut, SecretUnavailable,
            +- TargetFailed, TargetBusy, QualityFailed, Cancelled, WorkerLost, AlreadyExecuting,
            +- InvalidParameters, SourceNotSupported, UnexpectedFailure
 
@@ -264,6 +265,31 @@ class TlsFailed(ExecutionFailure):
     """The encrypted connection could not be made."""
 
     code = "TLS_ERROR"
+
+
+class HostKeyMismatch(ExecutionFailure):
+    """The server showed another host key than the pinned one."""
+
+    code = "HOST_KEY_MISMATCH"
+
+
+class RateLimited(ExecutionFailure):
+    """The source went on refusing requests as too many."""
+
+    code = "RATE_LIMITED"
+    transient = True
+
+
+class PaginationLoop(ExecutionFailure):
+    """A source's pages lead back to one that was already read."""
+
+    code = "PAGINATION_LOOP"
+
+
+class TooLarge(ExecutionFailure):
+    """A single value, row or answer is larger than what is read."""
+
+    code = "TOO_LARGE"
 
 
 class TimedOut(ExecutionFailure):

@@ -18,21 +18,15 @@ from api.errors import STATUSES
 from api.table import ENDPOINTS
 from ingestion.cli import app
 from ingestion.errors import ExecutionFailure
+from ingestion.model.connections import CONNECTION_MODELS, DatabaseCredentials
 from ingestion.model.execution import ExecutionStatus, TaskStatus
+from ingestion.model.extraction import DatabaseExtraction, FileExtraction, FileFormat
+from ingestion.model.load import LoadParams, WriteDisposition
 from ingestion.model.macros import MACRO_NAMES
-from ingestion.model.pipeline import (
-    DatabaseExtraction,
-    Deduplication,
-    FileExtraction,
-    FileFormat,
-    LoadParams,
-    PipelineConfiguration,
-    TransformationParams,
-    WriteDisposition,
-)
+from ingestion.model.pipeline import Deduplication, PipelineConfiguration, TransformationParams
 from ingestion.model.quality import CheckSpec, QualityParams
 from ingestion.model.schema import FieldMode, FieldType, SchemaField
-from ingestion.model.source import CONNECTION_MODELS, DatabaseCredentials, SourceStatus
+from ingestion.model.source import SourceStatus
 from ingestion.orchestration.launch import LAUNCH_FAILED
 from ingestion.settings import PREFIX, Settings
 from ingestion.store.acceptance import SUPERSEDED

@@ -8,15 +8,11 @@ from typing import Any
 from api.services.sources import unreadable
 from api.wire.checking import examined
 from ingestion.errors import InvalidConfiguration
-from ingestion.model.pipeline import (
-    EXTRACTION_MODELS,
-    DatabaseExtraction,
-    FileExtraction,
-    PipelineConfiguration,
-    WriteDisposition,
-)
+from ingestion.model.extraction import EXTRACTION_MODELS, ExtractionParams
+from ingestion.model.load import WriteDisposition
+from ingestion.model.pipeline import PipelineConfiguration
 from ingestion.model.problems import Problem
-from ingestion.model.source import CloudSqlConnection, Engine, GcsConnection, Source
+from ingestion.model.source import Source
 from ingestion.quality import problems_in as quality_problems
 from ingestion.steps import problems_in as transformation_problems
 
@@ -40,7 +36,7 @@ def _problems(configuration: Mapping[str, Any], source: Source) -> list[Problem]
         extraction, found = examined(EXTRACTION_MODELS[source.source_type], given, _EXTRACTION)
         problems += found
     if extraction is not None:
-        problems += _source_problems(extraction, source)
+        problems += extraction.problems(source.connection(), _EXTRACTION)
     if model is None:
         return problems
     if model.transformation_params is not None:
@@ -52,33 +48,11 @@ def _problems(configuration: Mapping[str, Any], source: Source) -> list[Problem]
     return problems
 
 
-def _source_problems(extraction: FileExtraction | DatabaseExtraction, source: Source) -> list[Problem]:
-    connection = source.connection()
-    if isinstance(extraction, FileExtraction) and isinstance(connection, GcsConnection):
-        if extraction.file_pattern is None and connection.file_pattern is None:
-            return [Problem(f"{_EXTRACTION}.file_pattern", "is needed here or in the source's connection_details")]
-        return []
-    if isinstance(extraction, DatabaseExtraction) and isinstance(connection, CloudSqlConnection):
-        return _database_problems(extraction, connection)
-    return []
-
-
-def _database_problems(extraction: DatabaseExtraction, connection: CloudSqlConnection) -> list[Problem]:
-    problems = []
-    if (extraction.table is None) == (extraction.query is None):
-        given = "neither" if extraction.table is None else "both"
-        problems.append(Problem(_EXTRACTION, f"exactly one of table and query is needed, but {given} given"))
-    if connection.engine is Engine.MYSQL:
-        message = f"this version cannot read engine {Engine.MYSQL} yet; it reads {Engine.POSTGRESQL}"
-        problems.append(Problem("source_id", message))
-    return problems
-
-
-def _load_problems(model: PipelineConfiguration, extraction: FileExtraction | DatabaseExtraction) -> list[Problem]:
+def _load_problems(model: PipelineConfiguration, extraction: ExtractionParams) -> list[Problem]:
     load = model.load_params
     if load is None or load.write_disposition is not WriteDisposition.MERGE or load.merge_key is not None:
         return []
-    if isinstance(extraction, DatabaseExtraction) and (extraction.primary_key or extraction.table):
-        return []  # The key is given, or the table's own.
+    if extraction.key_columns or extraction.may_know_keys:
+        return []
     message = "is needed to MERGE: nothing else tells which rows are the same"
     return [Problem("configuration.load_params.merge_key", message)]

@@ -27,9 +27,10 @@ from ingestion.errors import (
     SourceUnreachable,
     TimedOut,
 )
-from ingestion.model.pipeline import EXTRACTION_MODELS
+from ingestion.model.connections import CONNECTION_MODELS
+from ingestion.model.extraction import EXTRACTION_MODELS
 from ingestion.model.problems import Problem, known_values
-from ingestion.model.source import CONNECTION_MODELS, Source, SourceStatus, SourceType
+from ingestion.model.source import Source, SourceStatus, SourceType
 from ingestion.sources.base import ConnectionReport, Connector, ObjectDescription
 from ingestion.store import Page, Store
 

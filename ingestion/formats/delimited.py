@@ -15,7 +15,7 @@ from ingestion.formats.engine import Tick
 from ingestion.formats.records import LONGEST_ROW, Record, RecordParser
 from ingestion.formats.rejects import Reject, RejectFile
 from ingestion.formats.unpacking import ByteStream, utf8_chunks
-from ingestion.model.pipeline import FileExtraction
+from ingestion.model.extraction import FileExtraction
 
 _HEAD_BYTES = 1 << 20
 

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from ingestion.errors import ParseFailed
-from ingestion.model.pipeline import FileFormat
+from ingestion.model.extraction import FileFormat
 
 Compression = Literal["none", "gzip", "zip"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ingestion.errors import ParseFailed
 from ingestion.formats.naming import unique_names
 from ingestion.formats.records import Dialect, records
-from ingestion.model.pipeline import FileExtraction
+from ingestion.model.extraction import FileExtraction
 
 _DELIMITERS = (",", ";", "\t", "|")
 _TOLD_FROM_RECORDS = 200

@@ -19,7 +19,7 @@ from ingestion.formats.naming import free_name
 from ingestion.formats.nested import Misfit, checked_token, is_nested
 from ingestion.formats.rejects import Reject, RejectFile
 from ingestion.formats.unpacking import ByteStream, utf8_chunks
-from ingestion.model.pipeline import FileExtraction
+from ingestion.model.extraction import FileExtraction
 
 _BATCH_ROWS = 5_000
 _BATCH_BYTES = 16 << 20

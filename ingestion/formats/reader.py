@@ -23,7 +23,7 @@ from ingestion.formats.rejects import RejectFile
 from ingestion.formats.staged import StagedFile, staged_file
 from ingestion.formats.typed import Reading, collect_misfits, learn, write_typed
 from ingestion.formats.unpacking import ByteStream, compression_of, decompressed, naming_member
-from ingestion.model.pipeline import FileExtraction, FileFormat
+from ingestion.model.extraction import FileExtraction, FileFormat
 from ingestion.model.schema import SchemaField, TableSchema
 
 Progress = Callable[[Mapping[str, Any]], None]

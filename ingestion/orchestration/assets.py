@@ -7,7 +7,8 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.assets.job.asset_layer import AssetLayer
 
-from ingestion.model.pipeline import Pipeline, as_columns
+from ingestion.model.extraction import as_columns
+from ingestion.model.pipeline import Pipeline
 from ingestion.model.quality import CheckSpec
 from ingestion.model.schema import TableSchema
 from ingestion.model.source import Source

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from ingestion.formats.staged import REJECT_COLUMNS as REJECT_COLUMNS
 from ingestion.formats.staged import StagedFile as StagedFile
 from ingestion.model.execution import ExecutionParams
+from ingestion.model.extraction import ExtractionParams
 from ingestion.model.macros import Interval
-from ingestion.model.pipeline import ExtractionParams
 from ingestion.model.schema import TableSchema
 
 Progress = Callable[[Mapping[str, Any]], None]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from ingestion.model.source import GcsConnection
+from ingestion.model.connections import GcsConnection
 from ingestion.sources.base import ConnectorContext, ObjectVersion
 
 Tick = Callable[[], None]

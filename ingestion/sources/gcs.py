@@ -13,9 +13,9 @@ from ingestion.errors import ExecutionFailure, FileMissing, SourcePermissionDeni
 from ingestion.formats.detection import kind_of
 from ingestion.formats.reader import LocalFile, read_files
 from ingestion.formats.samples import sample_rows
+from ingestion.model.connections import GcsConnection
+from ingestion.model.extraction import FileExtraction, FileFormat
 from ingestion.model.macros import MACRO_NAMES, Interval, render, unknown_macros
-from ingestion.model.pipeline import FileExtraction, FileFormat
-from ingestion.model.source import GcsConnection
 from ingestion.sources.base import (
     ConnectionReport,
     ConnectorContext,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ingestion.errors import QueryFailed
 from ingestion.formats.samples import sample_rows
+from ingestion.model.connections import CloudSqlConnection
 from ingestion.model.execution import ExecutionParams
-from ingestion.model.pipeline import DatabaseExtraction, as_columns
-from ingestion.model.source import CloudSqlConnection
+from ingestion.model.extraction import DatabaseExtraction, as_columns
 from ingestion.sources.base import (
     ConnectionReport,
     ConnectorContext,

@@ -17,7 +17,7 @@ from ingestion.errors import (
     TimedOut,
     TlsFailed,
 )
-from ingestion.model.source import CloudSqlConnection
+from ingestion.model.connections import CloudSqlConnection
 from ingestion.sources.base import ConnectionReport, ConnectorContext
 from ingestion.sources.postgres_connection import Address, Session, address_of, session
 

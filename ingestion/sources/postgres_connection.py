@@ -21,7 +21,7 @@ from ingestion.errors import (
     TimedOut,
     TlsFailed,
 )
-from ingestion.model.source import CloudSqlConnection
+from ingestion.model.connections import CloudSqlConnection
 from ingestion.sources.base import ConnectorContext
 
 Session = psycopg.Connection[tuple[Any, ...]]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ingestion.errors import SourceNotSupported
-from ingestion.model.source import CloudSqlConnection, Engine, GcsConnection, Source
+from ingestion.model.connections import CloudSqlConnection, Engine, GcsConnection
+from ingestion.model.source import Source
 from ingestion.sources.base import Connector, ConnectorContext
 
 

@@ -12,7 +12,7 @@ import duckdb
 
 from ingestion.errors import EmptySource, TooManyBadRecords, UnexpectedFailure
 from ingestion.formats.rejects import reasons_of
-from ingestion.model.pipeline import LoadParams
+from ingestion.model.load import LoadParams
 from ingestion.sources.base import Extraction, ExtractionRequest
 from ingestion.sql import parquet_relation
 from ingestion.steps.context import StepContext, StepOutcome

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingestion.errors import EmptySource, TargetFailed
-from ingestion.model.pipeline import WriteDisposition
+from ingestion.model.load import WriteDisposition
 from ingestion.steps.context import StepContext, StepOutcome
 from ingestion.steps.manifest import EXTRACT_FOLDER, TRANSFORM_FOLDER, Manifest, require_manifest, write_manifest
 from ingestion.steps.plan import WritePlan, allows_empty, plan_write

@@ -10,15 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingestion.model.execution import ExecutionParams
-from ingestion.model.pipeline import (
-    DatabaseExtraction,
-    ExtractionParams,
-    LoadParams,
-    PipelineConfiguration,
-    TransformationParams,
-    WriteDisposition,
-    as_columns,
-)
+from ingestion.model.extraction import ExtractionParams, as_columns
+from ingestion.model.load import LoadParams, WriteDisposition
+from ingestion.model.pipeline import PipelineConfiguration, TransformationParams
 from ingestion.model.schema import TableSchema
 from ingestion.sources.base import Cursor, ObjectVersion
 from ingestion.warehouses.base import TargetState
@@ -46,11 +40,6 @@ class WritePlan:
     moves_cursor: bool
 
 
-def incremental_key(extraction: ExtractionParams) -> str | None:
-    """The column an incremental pipeline follows, by its name at the source."""
-    return extraction.incremental_key if isinstance(extraction, DatabaseExtraction) else None
-
-
 def disposition(
     configuration: PipelineConfiguration, extraction: ExtractionParams, discovered_keys: Sequence[str] = ()
 ) -> WriteDisposition:
@@ -60,9 +49,9 @@ def disposition(
         return load.write_disposition
     if load.merge_key:
         return WriteDisposition.MERGE
-    if incremental_key(extraction) is None:
+    if extraction.cursor_column is None:
         return WriteDisposition.WRITE_TRUNCATE
-    has_key = bool(discovered_keys) or bool(_primary_key(extraction))
+    has_key = bool(discovered_keys) or bool(extraction.key_columns)
     return WriteDisposition.MERGE if has_key else WriteDisposition.WRITE_APPEND
 
 
@@ -75,7 +64,7 @@ def plan_read(
 ) -> ReadPlan:
     """What to read, before anything is known about the source."""
     intended = disposition(configuration, extraction)
-    key = incremental_key(extraction)
+    key = extraction.cursor_column
     is_incremental = key is not None and intended in (WriteDisposition.MERGE, WriteDisposition.WRITE_APPEND)
     follows = is_incremental and not params.is_backfill
     cursor = state.cursor if follows and state.cursor is not None and state.cursor.key == key else None
@@ -105,7 +94,7 @@ def plan_write(
 ) -> WritePlan:
     """How to write, once the source has told its keys. Columns are named as in the target."""
     chosen = disposition(configuration, extraction, discovered_keys)
-    key = incremental_key(extraction)
+    key = extraction.cursor_column
     changes = configuration.transformation_params or TransformationParams()
     load = configuration.load_params or LoadParams()
     is_followed = key is not None and chosen in (WriteDisposition.MERGE, WriteDisposition.WRITE_APPEND)
@@ -113,7 +102,7 @@ def plan_write(
     # A recalculated cursor column cannot be compared with what the source said.
     is_comparable = column is not None and column.lower() not in _lowered(changes.calculated_fields or {})
     own_key = as_columns(load.merge_key) or tuple(
-        _renamed(changes, name) for name in _primary_key(extraction) or discovered_keys
+        _renamed(changes, name) for name in extraction.key_columns or discovered_keys
     )
     return WritePlan(
         disposition=chosen,
@@ -135,10 +124,6 @@ def bad_record_limit(load: LoadParams | None, rows_read: int) -> int:
 def allows_empty(load: LoadParams | None) -> bool:
     """Whether a source without rows is fine."""
     return load is not None and load.empty_source == "allow"
-
-
-def _primary_key(extraction: ExtractionParams) -> tuple[str, ...]:
-    return as_columns(extraction.primary_key) if isinstance(extraction, DatabaseExtraction) else ()
 
 
 def _renamed(changes: TransformationParams, name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ingestion.model.pipeline import WriteDisposition
+from ingestion.model.load import WriteDisposition
 from ingestion.model.quality import CheckResult, CheckSpec
 from ingestion.model.schema import TableSchema
 from ingestion.sources.base import Cursor, ObjectVersion

@@ -15,7 +15,7 @@ from ingestion import clock
 from ingestion.errors import TargetFailed, TooManyBadRecords
 from ingestion.formats.rejects import reasons_of
 from ingestion.formats.types import duckdb_type, literal, quoted
-from ingestion.model.pipeline import WriteDisposition
+from ingestion.model.load import WriteDisposition
 from ingestion.model.schema import TableSchema
 from ingestion.sources.base import REJECT_COLUMNS
 from ingestion.sql import column_list

@@ -14,7 +14,7 @@ import pytest
 
 from ingestion.formats.reader import FileReading, LocalFile, read_files
 from ingestion.formats.staged import REJECT_COLUMNS
-from ingestion.model.pipeline import FileExtraction
+from ingestion.model.extraction import FileExtraction
 from ingestion.model.schema import SchemaField, TableSchema
 
 

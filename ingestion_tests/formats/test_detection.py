@@ -6,7 +6,7 @@ import pytest
 
 from ingestion.errors import ParseFailed
 from ingestion.formats.detection import FileKind, kind_of, require_format
-from ingestion.model.pipeline import FileFormat
+from ingestion.model.extraction import FileFormat
 
 
 @pytest.mark.parametrize(

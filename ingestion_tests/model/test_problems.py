@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from ingestion.model.pipeline import FileExtraction, PipelineConfiguration
+from ingestion.model.connections import CloudSqlConnection
+from ingestion.model.extraction import FileExtraction
+from ingestion.model.pipeline import PipelineConfiguration
 from ingestion.model.problems import Problem, join_problems, problems_of, shown
-from ingestion.model.source import CloudSqlConnection
 
 
 def found(model: type[BaseModel], given: Any, prefix: str = "") -> list[str]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ingestion.model.connections import CloudSqlConnection
 from ingestion.model.execution import ExecutionParams
+from ingestion.model.extraction import ExtractionParams
 from ingestion.model.macros import Interval
-from ingestion.model.pipeline import ExtractionParams
-from ingestion.model.source import CloudSqlConnection
 from ingestion.sources.base import ConnectorContext, ExtractionRequest
 from ingestion_tests.servers.gcs import fake_gcs
 from ingestion_tests.servers.postgres import SUPERUSER, PostgresServer

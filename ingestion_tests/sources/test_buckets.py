@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.model.source import GcsConnection
+from ingestion.model.connections import GcsConnection
 from ingestion.sources.base import ConnectorContext
 from ingestion.sources.bucket_folders import FolderBucket
 from ingestion.sources.buckets import bucket_for, has_google_credentials

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ingestion.errors import ConnectionFailed, FileMissing, SourceChanged, SourcePermissionDenied, TimedOut
-from ingestion.model.pipeline import FileExtraction
-from ingestion.model.source import GcsConnection
+from ingestion.model.connections import GcsConnection
+from ingestion.model.extraction import FileExtraction
 from ingestion.sources.base import ConnectorContext, ObjectVersion
 from ingestion.sources.bucket_folders import FolderBucket
 from ingestion.sources.gcs import GcsConnector

@@ -22,10 +22,10 @@ from ingestion.errors import (
     TimedOut,
     TlsFailed,
 )
+from ingestion.model.connections import CloudSqlConnection
 from ingestion.model.execution import ExecutionParams
-from ingestion.model.pipeline import DatabaseExtraction
+from ingestion.model.extraction import DatabaseExtraction
 from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchema
-from ingestion.model.source import CloudSqlConnection
 from ingestion.sources.base import ConnectorContext, Cursor, Extraction
 from ingestion.sources.postgres import PostgresConnector
 from ingestion_tests.servers.postgres import PASSWORD, PASSWORD_USER, SUPERUSER, PostgresServer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 
-from ingestion.model.source import CloudSqlConnection
+from ingestion.model.connections import CloudSqlConnection
 from ingestion.sources.base import ConnectorContext
 from ingestion.sources.postgres_check import check_connection
 from ingestion_tests.sources.conftest import execute

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from ingestion.errors import ConnectionFailed, ObjectMissing, QueryFailed, SourcePermissionDenied, TimedOut
-from ingestion.model.source import CloudSqlConnection
+from ingestion.model.connections import CloudSqlConnection
 from ingestion.sources.base import ConnectorContext
 from ingestion.sources.postgres_connection import Address, address_of, session, statement_failure
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ingestion.errors import ObjectMissing, QueryFailed
+from ingestion.model.connections import CloudSqlConnection
 from ingestion.model.macros import Interval
 from ingestion.model.schema import FieldMode
-from ingestion.model.source import CloudSqlConnection
 from ingestion.sources.base import ConnectorContext
 from ingestion.sources.postgres_connection import session
 from ingestion.sources.postgres_relation import query_relation, table_relation

@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 
 from ingestion.errors import QueryFailed
+from ingestion.model.connections import CloudSqlConnection
 from ingestion.model.execution import ExecutionParams
-from ingestion.model.source import CloudSqlConnection
 from ingestion.sources.base import ConnectorContext, Cursor
 from ingestion.sources.postgres_connection import session
 from ingestion.sources.postgres_relation import table_relation

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from ingestion.model.execution import ExecutionParams
-from ingestion.model.pipeline import DatabaseExtraction, FileExtraction, LoadParams, PipelineConfiguration
+from ingestion.model.extraction import DatabaseExtraction, FileExtraction
+from ingestion.model.load import LoadParams
+from ingestion.model.pipeline import PipelineConfiguration
 from ingestion.sources.base import Cursor, ObjectVersion
 from ingestion.steps.plan import bad_record_limit, disposition, plan_read, plan_write
 from ingestion.warehouses.base import TargetState

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from ingestion.formats.staged import REJECT_COLUMNS, StagedFile, staged_file
 from ingestion.formats.types import arrow_type
 from ingestion.model.execution import Execution, ExecutionStatus, PublishState, Trigger
-from ingestion.model.pipeline import DatabaseExtraction, Pipeline
+from ingestion.model.extraction import DatabaseExtraction
+from ingestion.model.pipeline import Pipeline
 from ingestion.model.schema import FieldType, SchemaField, TableSchema
 from ingestion.model.source import Source, SourceStatus, SourceType
 from ingestion.settings import Settings

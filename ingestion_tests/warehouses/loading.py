@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ingestion.model.pipeline import WriteDisposition
+from ingestion.model.load import WriteDisposition
 from ingestion.model.schema import TableSchema
 from ingestion.warehouses.base import LoadRequest, PublishRequest, PublishResult, TargetTable
 from ingestion.warehouses.duckdb import DuckDBWarehouse

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from ingestion.model.pipeline import WriteDisposition
+from ingestion.model.load import WriteDisposition
 from ingestion.sources.base import Cursor, ObjectVersion
 from ingestion.warehouses import bookkeeping
 from ingestion.warehouses.base import PublishRequest, PublishResult, TargetTable

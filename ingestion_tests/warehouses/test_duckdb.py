@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from ingestion.errors import IngestionError, SchemaMismatch, TargetFailed
-from ingestion.model.pipeline import WriteDisposition
+from ingestion.model.load import WriteDisposition
 from ingestion.model.quality import CheckSpec
 from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchema
 from ingestion.settings import Settings

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from ingestion.errors import TargetFailed, TooManyBadRecords
-from ingestion.model.pipeline import WriteDisposition
+from ingestion.model.load import WriteDisposition
 from ingestion.sources.base import Cursor
 from ingestion.warehouses import publishing
 from ingestion.warehouses.base import PublishRequest

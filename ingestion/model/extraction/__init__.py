@@ -1,0 +1,25 @@
+"""`extraction_params`: one model per kind of source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ingestion.model.extraction.base import ExtractionParams, as_columns
+from ingestion.model.extraction.databases import DatabaseExtraction
+from ingestion.model.extraction.files import FileExtraction, FileFormat
+from ingestion.model.source_type import SourceType
+
+EXTRACTION_MODELS: Mapping[SourceType, type[ExtractionParams]] = {
+    SourceType.GCS: FileExtraction,
+    SourceType.CLOUD_SQL: DatabaseExtraction,
+}
+"""The source types this version reads; a pipeline on another one is refused."""
+
+__all__ = [
+    "EXTRACTION_MODELS",
+    "DatabaseExtraction",
+    "ExtractionParams",
+    "FileExtraction",
+    "FileFormat",
+    "as_columns",
+]

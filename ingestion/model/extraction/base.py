@@ -1,0 +1,65 @@
+"""What the models of `extraction_params` share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from ingestion.model.base import StrictModel
+from ingestion.model.connections import ConnectionDetails
+from ingestion.model.macros import MACRO_NAMES, embedded_macros, unknown_macros
+from ingestion.model.problems import Problem
+
+
+def _check_macros(text: str) -> str:
+    unknown = unknown_macros(text)
+    if unknown:
+        raise ValueError(f"unknown macro {unknown[0]!r}; known macros are {', '.join(MACRO_NAMES)}")
+    return text
+
+
+def _check_query(query: str) -> str:
+    _check_macros(query)
+    embedded = embedded_macros(query)
+    if embedded:
+        raise ValueError(
+            f"the macro {embedded[0]!r} stands inside a longer text literal and cannot be bound there; "
+            f"write it alone in its quotes and join the parts with ||"
+        )
+    return query
+
+
+PatternText = Annotated[str, Field(min_length=1), AfterValidator(_check_macros)]
+QueryText = Annotated[str, Field(min_length=1), AfterValidator(_check_query)]
+
+
+class ExtractionParams(StrictModel):
+    """Base of the models per kind of source."""
+
+    @property
+    def cursor_column(self) -> str | None:
+        """The column an incremental pipeline follows, by its name at the source."""
+        return None
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The primary key as the pipeline declares it, by the names at the source."""
+        return ()
+
+    @property
+    def may_know_keys(self) -> bool:
+        """Whether the source may tell a primary key when it is read, beside `key_columns`."""
+        return False
+
+    def problems(self, connection: ConnectionDetails, prefix: str) -> Sequence[Problem]:
+        """What cannot work on that source, with paths below `prefix`."""
+        return ()
+
+
+def as_columns(key: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """A key given as one column or as several, as a tuple."""
+    if key is None:
+        return ()
+    return (key,) if isinstance(key, str) else key

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Install the programs the tests run against, those that are missing: PostgreSQL, Chromium, Node, curl.
+# Install the programs the tests run against, those that are missing: PostgreSQL, MariaDB, OpenSSH's
+# sshd, Chromium, Node, curl.
 # Uses apt as root or with sudo; elsewhere it says what to install. What exists is left alone.
 set -eu
 
@@ -18,8 +19,15 @@ has_chromium() {
         [ -d "/Applications/Chromium.app" ]
 }
 
+has_mariadb() {
+    command -v mariadbd >/dev/null 2>&1 || [ -x /usr/sbin/mariadbd ] || [ -x /opt/homebrew/opt/mariadb/bin/mariadbd ] ||
+        [ -x /usr/local/opt/mariadb/bin/mariadbd ]
+}
+
 missing=""
 has_postgres || missing="$missing postgresql"
+has_mariadb || missing="$missing mariadb-server"
+[ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
 has_chromium || missing="$missing chromium"
 command -v node >/dev/null 2>&1 || missing="$missing nodejs"
 command -v curl >/dev/null 2>&1 || missing="$missing curl"
@@ -27,7 +35,7 @@ command -v curl >/dev/null 2>&1 || missing="$missing curl"
 
 if ! command -v apt-get >/dev/null 2>&1; then
     if [ "$(uname)" = Darwin ]; then
-        echo "The tests need more programs: brew install postgresql@17 node curl; brew install --cask chromium" >&2
+        echo "The tests need more programs: brew install postgresql@17 mariadb node curl; brew install --cask chromium" >&2
     else
         echo "The tests need more programs, please install:$missing" >&2
     fi
@@ -41,7 +49,7 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 echo "Installing for the tests:$missing"
-# The tests start servers of their own: no cluster is to be made or started by the package.
+# The tests start servers of their own: no cluster is to be made and no service started by the packages.
 if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
     $as_root mkdir -p /etc/postgresql-common
     echo "create_main_cluster = false" | $as_root tee /etc/postgresql-common/createcluster.conf >/dev/null

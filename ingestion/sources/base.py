@@ -82,7 +82,8 @@ class Extraction:
     """What was extracted. Rows read = `rows` (in `files`) + `rejected` (in `rejects`), exactly.
 
     Data files hold the columns of `schema`, in order. Reject files hold the columns of REJECT_COLUMNS.
-    `keys` are the primary key columns if the source knows them. `cursor` is the new upper bound.
+    `keys` are the primary key columns if the source knows them. `cursor` is the new upper bound. `read_from` is
+    where the read began when that lies below the cursor of the request (look-back): the least value of the key.
     """
 
     schema: TableSchema
@@ -95,6 +96,7 @@ class Extraction:
     skipped_objects: int = 0
     keys: tuple[str, ...] = ()
     cursor: Cursor | None = None
+    read_from: Cursor | None = None
     task_params: Mapping[str, Any] = field(default_factory=dict)
 
 

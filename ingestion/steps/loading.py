@@ -32,12 +32,13 @@ def load(ctx: StepContext) -> StepOutcome:
 
 def write_plan(ctx: StepContext, manifest: Manifest) -> WritePlan:
     """How this execution writes."""
+    extraction = manifest.extracted()
     return plan_write(
         ctx.pipeline.settings(),
         ctx.pipeline.extraction(ctx.source.source_type),
         ctx.execution.params(),
-        manifest.cursor,
-        manifest.extracted().keys,
+        extraction.read_from or manifest.cursor,
+        extraction.keys,
     )
 
 

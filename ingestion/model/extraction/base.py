@@ -53,6 +53,16 @@ class ExtractionParams(StrictModel):
         """Whether the source may tell a primary key when it is read, beside `key_columns`."""
         return False
 
+    @property
+    def deletion_mark(self) -> str | None:
+        """The column that marks rows deleted at the source, by its name there.
+
+        A row is marked when the column is true, a number other than 0, or a date or timestamp that is not NULL.
+        Connectors hand marked rows over like all others. With `include_deleted` they are loaded as they are;
+        without, they are not loaded, and a MERGE deletes the target's rows with their keys.
+        """
+        return None
+
     def problems(self, connection: ConnectionDetails, prefix: str) -> Sequence[Problem]:
         """What cannot work on that source, with paths below `prefix`."""
         return ()

@@ -14,6 +14,9 @@ from pydantic import Field, field_validator
 
 from ingestion.model.base import StrictModel
 
+DefaultCredentials = Literal["auto", "adc", "none"]
+"""The deployment's own Google identity: `auto` uses it when there are signs of one, `adc` always, `none` never."""
+
 PREFIX = "INGESTION_"
 
 
@@ -36,6 +39,13 @@ class Settings(StrictModel):
     auth_issuer: str | None = Field(default=None, description="OpenID issuer of tokens; the home's own key if unset.")
     auth_audience: str = Field(default="ingestion", description="Audience a token must name.")
     gcs_endpoint: str | None = Field(default=None, description="Address of a GCS emulator for sources that name none.")
+    google_credentials: DefaultCredentials = Field(
+        default="auto",
+        description="Google identity of the deployment: `auto` if there is a sign of one, `adc`, `none`.",
+    )
+    secret_manager_endpoint: str | None = Field(
+        default=None, description="Secret Manager's host:port; outside googleapis.com without TLS and credentials."
+    )
     sync_limit_seconds: float = Field(default=300.0, gt=0, description="Longest wait of a synchronous execution.")
     log_url_template: str | None = Field(
         default=None, description="log_url of a task, with {dagster_run_id}, {task_id}, {execution_id}, {dag_id}."

@@ -35,8 +35,9 @@ from ingestion_tests.servers.stack import Stack
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-PIPELINES = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8")
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+CONFIGURATION_PAGES = [ROOT / "docs" / "pipelines.md", ROOT / "docs" / "google.md", *(ROOT / "docs/sources").glob("*")]
+PIPELINES = "\n".join(page.read_text(encoding="utf-8") for page in CONFIGURATION_PAGES)
 
 CONFIGURATION_MODELS: list[type[BaseModel]] = [
     PipelineConfiguration,

@@ -41,6 +41,7 @@ class Services:
             gcs_endpoint=self.settings.gcs_endpoint,
             resolve_secret=lambda reference: resolve_secret(reference, self.settings),
             now=clock.now,
+            google_credentials=self.settings.google_credentials,
         )
         return connector_for(source, context)
 

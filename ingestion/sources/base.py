@@ -14,6 +14,7 @@ from ingestion.model.execution import ExecutionParams
 from ingestion.model.extraction import ExtractionParams
 from ingestion.model.macros import Interval
 from ingestion.model.schema import TableSchema
+from ingestion.settings import DefaultCredentials
 
 Progress = Callable[[Mapping[str, Any]], None]
 """Called now and then while rows move, with the metrics so far; may raise to stop the work (cancel)."""
@@ -127,3 +128,4 @@ class ConnectorContext:
     gcs_endpoint: str | None
     resolve_secret: Callable[[str], str]
     now: Callable[[], datetime]
+    google_credentials: DefaultCredentials = "auto"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
 
 from ingestion.model.connections.base import ConnectionDetails, http_url
+from ingestion.model.connections.google import GoogleAccess, require_tokens_stay_at_google
 
 
-class GcsConnection(ConnectionDetails):
+class GcsConnection(ConnectionDetails, GoogleAccess):
     """A bucket. `endpoint` points at an emulator or a private endpoint."""
 
     bucket_name: str = Field(min_length=1, max_length=222)
@@ -26,3 +29,8 @@ class GcsConnection(ConnectionDetails):
     @classmethod
     def _is_a_url(cls, endpoint: str | None) -> str | None:
         return http_url(endpoint)
+
+    @model_validator(mode="after")
+    def _keeps_tokens_at_google(self) -> Self:
+        require_tokens_stay_at_google(self.endpoint, self)
+        return self

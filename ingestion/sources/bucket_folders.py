@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 from ingestion.errors import FileMissing, SourceChanged, SourcePermissionDenied
 from ingestion.sources.base import ObjectVersion
-from ingestion.sources.buckets import Tick
+from ingestion.sources.checks import Checks
+from ingestion.sources.file_store import Tick, never_stop
 from ingestion.sources.globs import compiled
 
 _CHUNK = 1 << 20
@@ -22,12 +23,19 @@ class FolderBucket:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def objects(self, pattern: str, timeout_seconds: float) -> list[ObjectVersion]:
+    def reach(self, checks: Checks) -> None:
+        """Nothing comes before listing a folder."""
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def objects(self, pattern: str, timeout_seconds: float, tick: Tick = never_stop) -> list[ObjectVersion]:
         """The files that match, by name. Raises SourcePermissionDenied for a link that leaves the bucket."""
         root = self._root()
         matcher = compiled(pattern)
         found: list[ObjectVersion] = []
         for parent, _, names in os.walk(root, onerror=_refuse):
+            tick()
             for name in names:
                 path = Path(parent, name)
                 object_name = path.relative_to(root).as_posix()

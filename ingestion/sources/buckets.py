@@ -1,37 +1,18 @@
-"""What every kind of bucket offers, and the choice between folders and Google Cloud Storage."""
+"""The choice between folders and Google Cloud Storage."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Mapping
 
 from ingestion.model.connections import GcsConnection
-from ingestion.sources.base import ConnectorContext, ObjectVersion
-
-Tick = Callable[[], None]
-
-
-class Bucket(Protocol):
-    """A bucket. All methods raise ExecutionFailure subclasses; those that wait take their limit in seconds."""
-
-    def objects(self, pattern: str, timeout_seconds: float) -> list[ObjectVersion]:
-        """The objects whose names match the glob, by name. Raises FileMissing when there is no such bucket."""
-        ...
-
-    def fetch(self, version: ObjectVersion, path: Path, tick: Tick, limit: int | None = None) -> None:
-        """Copy exactly this version, or its first `limit` bytes, to `path`. Raises SourceChanged when it is gone."""
-        ...
-
-    def probe(self, version: ObjectVersion, timeout_seconds: float) -> None:
-        """Read one byte, to prove the right to read."""
-        ...
+from ingestion.sources.base import ConnectorContext
+from ingestion.sources.file_store import FileStore
 
 
 def bucket_for(
     connection: GcsConnection, context: ConnectorContext, environment: Mapping[str, str] | None = None
-) -> Bucket:
+) -> FileStore:
     """A folder below `buckets_dir` when nothing leads to Google Cloud Storage, else the real client.
 
     An endpoint (the source's, the deployment's, or STORAGE_EMULATOR_HOST) is spoken to without credentials.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import urlsplit
 
 from ingestion.errors import (
     ConnectionFailed,
@@ -20,7 +23,8 @@ from ingestion.errors import (
     TimedOut,
 )
 from ingestion.sources.base import ObjectVersion
-from ingestion.sources.buckets import Tick
+from ingestion.sources.checks import Checks, reach_host, reach_tls
+from ingestion.sources.file_store import Tick, never_stop
 from ingestion.sources.globs import compiled, literal_prefix
 
 if TYPE_CHECKING:
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 
 _TRANSFER_SECONDS = 300.0
 _FIELDS = "items(name,generation,size),nextPageToken"
+_GOOGLE = "https://storage.googleapis.com"
+_LISTED_PER_TICK = 1000
 _ANONYMOUS_PROJECT = "ingestion"
 
 
@@ -52,7 +58,35 @@ class GoogleBucket:
             client_options={"api_endpoint": self._endpoint},
         )
 
-    def objects(self, pattern: str, timeout_seconds: float) -> list[ObjectVersion]:
+    def reach(self, checks: Checks) -> None:
+        """Resolve, connect, shake hands and get a token; what a proxy does for us cannot be tried from here."""
+        from requests import certs, utils
+
+        url = urlsplit(self._endpoint or _GOOGLE)
+        host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+        if utils.get_environ_proxies(url.geturl()):
+            checks.note("tcp", f"{host}:{port} is reached through a proxy")
+        else:
+            reach_host(checks, host, port)
+            if url.scheme == "https":
+                trusted = os.environ.get("REQUESTS_CA_BUNDLE") or certs.where()
+                reach_tls(checks, host, port, ssl.create_default_context(cafile=trusted))
+        if self._endpoint is None:
+            checks.run("authentication", self._authenticate, lambda _: "the credentials give a token")
+
+    def _authenticate(self) -> None:
+        from google.auth.transport.requests import Request
+
+        with _errors(f"gs://{self._name}"):
+            self._client._credentials.refresh(Request())
+
+    def close(self) -> None:
+        """Close the client, if it was made."""
+        if "_client" in self.__dict__:
+            self._client.close()
+            del self._client
+
+    def objects(self, pattern: str, timeout_seconds: float, tick: Tick = never_stop) -> list[ObjectVersion]:
         """The objects that match, by name. The glob is matched here: not every server does it."""
         matcher = compiled(pattern)
         deadline = time.monotonic() + timeout_seconds
@@ -61,7 +95,9 @@ class GoogleBucket:
                 self._name, prefix=literal_prefix(pattern) or None, fields=_FIELDS, **_patience(timeout_seconds)
             )
             found: list[ObjectVersion] = []
-            for blob in listing:
+            for number, blob in enumerate(listing):
+                if number % _LISTED_PER_TICK == 0:
+                    tick()
                 if time.monotonic() > deadline:
                     raise TimedOut(f"gs://{self._name} was not listed within {timeout_seconds:g} s")
                 if matcher.fullmatch(blob.name) and not blob.name.endswith("/"):

@@ -60,7 +60,8 @@ class GoogleBucket:
 
     def reach(self, checks: Checks) -> None:
         """Resolve, connect, shake hands and get a token; what a proxy does for us cannot be tried from here."""
-        from requests import certs, utils
+        import certifi
+        from requests import utils
 
         url = urlsplit(self._endpoint or _GOOGLE)
         host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
@@ -69,7 +70,7 @@ class GoogleBucket:
         else:
             reach_host(checks, host, port)
             if url.scheme == "https":
-                trusted = os.environ.get("REQUESTS_CA_BUNDLE") or certs.where()
+                trusted = os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where()
                 reach_tls(checks, host, port, ssl.create_default_context(cafile=trusted))
         if self._endpoint is None:
             checks.run("authentication", self._authenticate, lambda _: "the credentials give a token")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -94,6 +95,7 @@ class _Rows:
         self._cells = cells
         self._rejects = rejects
         self._width = len(layout.names)
+        self._names = json.dumps(list(layout.names))
         self._parser = RecordParser(layout.dialect, self._lines)
 
     def _counted(self, lines: Iterator[str]) -> Iterator[str]:
@@ -139,7 +141,8 @@ class _Rows:
             self._cells.add(cells, number, record.text, record.quoted)
 
     def _reject(self, record: Record, number: int, code: str, column: str | None, expected: str, got: str) -> None:
-        self._rejects.add(Reject(self._name, f"line {number}", code, column, expected, got, record.text))
+        position = f"line {number}"
+        self._rejects.add(Reject(self._name, position, code, column, expected, got, record.text, self._names))
 
 
 def _is_simple_text(line: str) -> bool:

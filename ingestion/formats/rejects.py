@@ -25,6 +25,7 @@ class Reject:
     """One rejected row, whole. `position` is "line 4", "row 4" or "element 4", counted from 1.
 
     The raw row is complete, so that it can be repaired and loaded later; `got` is shortened for people.
+    `raw_columns` names the cells of a raw row that is text, as a JSON list.
     """
 
     object: str
@@ -34,6 +35,7 @@ class Reject:
     expected: str | None
     got: str | None
     raw_row: str | None
+    raw_columns: str | None = None
 
 
 class RejectFile:

@@ -27,8 +27,13 @@ REJECT_COLUMNS: Mapping[str, str] = {
     "expected": "VARCHAR",
     "got": "VARCHAR",
     "raw_row": "VARCHAR",
+    "raw_columns": "VARCHAR",
 }
-"""Columns of a reject file and of the quarantine table: where the row came from and what is wrong with it."""
+"""Columns of a reject file and of the quarantine table: where the row came from and what is wrong with it.
+
+`raw_row` is a JSON object of the row's values, or the row's text as it stands in the object. Text whose cells
+have names elsewhere (the header of a CSV file) comes with them: `raw_columns` is a JSON list of names.
+"""
 
 
 def staged_file(path: Path, rows: int) -> StagedFile:

@@ -111,6 +111,7 @@ def collect_misfits(
                     expected=type_label(value.target.field) + (" REQUIRED" if is_missing else ""),
                     got=None if is_missing else _shown(cell),
                     raw_row=raw_row if raw_row is not None else _row_text(raw, names, ids, cells),
+                    raw_columns=None if raw_row is None else json.dumps([names[column] for column in ids]),
                 )
             )
             count += 1

@@ -53,6 +53,7 @@ class QuarantineRecord:
     expected: str | None
     got: str | None
     raw_row: str | None
+    raw_columns: str | None
     execution_id: str
     pipeline_id: str
     quarantined_at: datetime

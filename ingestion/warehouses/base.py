@@ -194,7 +194,7 @@ class Warehouse(Protocol):
         ...
 
     def export_quarantine(self, target: TargetTable, selection: QuarantineSelection, path: Path) -> int:
-        """Write `record_id`, `object`, `stage`, `column_name` and `raw_row` (text) of the selected rows to the
+        """Write `record_id`, `object`, `stage`, `error_code`, `raw_row` and `raw_columns` of the selected rows to the
         Parquet file `path`, by record_id; the number of them. Without any, no file is written."""
         ...
 

@@ -23,6 +23,7 @@ up: $(VENV)/.demo
 
 test: $(VENV)/.test
 	sh scripts/install_test_servers.sh
+	$(BIN)/python scripts/install_bigquery_emulator.py
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.test
@@ -38,7 +39,7 @@ lock: $(VENV)/.test
 	sh scripts/lock_requirements.sh
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-bigquery build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -8,12 +8,14 @@ from typing import Any
 from api.services.sources import unreadable
 from api.wire.checking import examined
 from ingestion.errors import InvalidConfiguration
-from ingestion.model.extraction import EXTRACTION_MODELS, ExtractionParams
+from ingestion.model.connections import CustomConnection
+from ingestion.model.extraction import EXTRACTION_MODELS, CustomExtraction, ExtractionParams
 from ingestion.model.load import WriteDisposition
 from ingestion.model.pipeline import PipelineConfiguration
 from ingestion.model.problems import Problem
 from ingestion.model.source import Source
 from ingestion.quality import problems_in as quality_problems
+from ingestion.sources.custom import params_problems
 from ingestion.steps import problems_in as transformation_problems
 
 _EXTRACTION = "configuration.extraction_params"
@@ -37,6 +39,9 @@ def _problems(configuration: Mapping[str, Any], source: Source) -> list[Problem]
         problems += found
     if extraction is not None:
         problems += extraction.problems(source.connection(), _EXTRACTION)
+        connection = source.connection()
+        if isinstance(extraction, CustomExtraction) and isinstance(connection, CustomConnection):
+            problems += params_problems(connection, extraction, _EXTRACTION)
     if model is None:
         return problems
     if model.transformation_params is not None:

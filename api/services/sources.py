@@ -27,11 +27,12 @@ from ingestion.errors import (
     SourceUnreachable,
     TimedOut,
 )
-from ingestion.model.connections import CONNECTION_MODELS
+from ingestion.model.connections import CONNECTION_MODELS, CustomConnection
 from ingestion.model.extraction import EXTRACTION_MODELS
 from ingestion.model.problems import Problem, known_values
 from ingestion.model.source import Source, SourceStatus, SourceType
 from ingestion.sources.base import ConnectionReport, Connector, ObjectDescription
+from ingestion.sources.custom import config_problems
 from ingestion.store import Page, Store
 
 SAMPLE_ROWS = 5
@@ -233,7 +234,10 @@ def _connection_problems(body: Mapping[str, Any]) -> list[Problem]:
     source_type, details = body.get("source_type"), body.get("connection_details")
     if source_type not in tuple(SourceType) or not isinstance(details, dict):
         return []
-    return examined(CONNECTION_MODELS[SourceType(source_type)], details, "connection_details")[1]
+    connection, problems = examined(CONNECTION_MODELS[SourceType(source_type)], details, "connection_details")
+    if isinstance(connection, CustomConnection):
+        problems += config_problems(connection, "connection_details")
+    return problems
 
 
 def _unstored(test: ConnectionTest) -> Source:

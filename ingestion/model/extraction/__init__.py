@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ingestion.model.extraction.base import ExtractionParams, as_columns
+from ingestion.model.extraction.custom import CustomExtraction
 from ingestion.model.extraction.databases import DatabaseExtraction
 from ingestion.model.extraction.files import FileExtraction, FileFormat
 from ingestion.model.source_type import SourceType
@@ -12,11 +13,13 @@ from ingestion.model.source_type import SourceType
 EXTRACTION_MODELS: Mapping[SourceType, type[ExtractionParams]] = {
     SourceType.GCS: FileExtraction,
     SourceType.CLOUD_SQL: DatabaseExtraction,
+    SourceType.CUSTOM: CustomExtraction,
 }
 """The source types this version reads; a pipeline on another one is refused."""
 
 __all__ = [
     "EXTRACTION_MODELS",
+    "CustomExtraction",
     "DatabaseExtraction",
     "ExtractionParams",
     "FileExtraction",

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from ingestion.errors import ParseFailed, PartialFile
+from ingestion.errors import ParseFailed, PartialFile, TooLarge
 
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
@@ -98,7 +98,7 @@ def document_rows(chunks: Iterator[bytes], name: str, data_path: str | None) -> 
 
     Raises ParseFailed with the line when it is not JSON or has nothing there, PartialFile when it ends early.
     """
-    text = _Window(chunks, name)
+    text = JsonWindow(chunks, name)
     for key in data_path.split(".") if data_path else []:
         _enter(text, key, data_path or "")
     if text.peek() == "{":
@@ -111,7 +111,7 @@ def document_rows(chunks: Iterator[bytes], name: str, data_path: str | None) -> 
         text.fail("there is more text after the end of the document")
 
 
-def _elements(text: _Window) -> Iterator[JsonRow | BadJson]:
+def _elements(text: JsonWindow) -> Iterator[JsonRow | BadJson]:
     text.take("[")
     number = 0
     if text.peek() == "]":
@@ -127,7 +127,7 @@ def _elements(text: _Window) -> Iterator[JsonRow | BadJson]:
             return
 
 
-def _enter(text: _Window, key: str, data_path: str) -> None:
+def _enter(text: JsonWindow, key: str, data_path: str) -> None:
     """Move to the value of `key` in the object that comes next."""
     if text.peek() != "{":
         text.fail(f"data_path '{data_path}' leads to '{key}' in something that is not an object")
@@ -144,7 +144,7 @@ def _enter(text: _Window, key: str, data_path: str) -> None:
     text.fail(f"data_path '{data_path}': there is no '{key}'")
 
 
-class _Window:
+class JsonWindow:
     """A sliding part of a text that is read as far as needed."""
 
     def __init__(self, chunks: Iterator[bytes], name: str) -> None:
@@ -205,7 +205,7 @@ class _Window:
         """Read as much again as is being looked at, so that a long value is not scanned too often."""
         wanted = max(len(self._text) - self._position, _CHUNK)
         if wanted > LONGEST_VALUE:
-            self.fail(f"a value is longer than {LONGEST_VALUE} characters")
+            raise TooLarge(f"'{self._name}': a value is longer than {LONGEST_VALUE} characters", object=self._name)
         had = len(self._text)
         while len(self._text) - self._position < 2 * wanted and self._more():
             had = -1

@@ -18,22 +18,31 @@ TEXT_COLUMN = "text"
 
 
 class Encoding(StrEnum):
-    """What the raw file of one object holds: cells as text, JSON tokens, or values of their own types."""
+    """What the raw file of one object holds: cells as text, JSON tokens, or values of their own types.
+
+    MARKUP is JSON tokens too, but their strings are text whose types are still to be told.
+    """
 
     TEXT = "TEXT"
     TOKEN = "TOKEN"
+    MARKUP = "MARKUP"
     NATIVE = "NATIVE"
 
 
 @dataclass
 class Column:
-    """One column of the union. `fixed` is its declared or known field; the rest is learnt file by file."""
+    """One column of the union. `fixed` is its declared or known field; the rest is learnt file by file.
+
+    `has_nested` and `has_lists` are about MARKUP: some value is more than text, or there several times.
+    """
 
     name: str
     id: str
     fixed: SchemaField | None
     candidates: frozenset[Candidate] = frozenset()
     has_values: bool = False
+    has_nested: bool = False
+    has_lists: bool = False
     natives: list[SchemaField] = field(default_factory=list)
 
 
@@ -44,6 +53,7 @@ class Target:
     id: str
     field: SchemaField
     is_fixed: bool
+    has_lists: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,7 @@ class Columns:
     def _add(self, name: str) -> Column:
         declared = self._declared.get(name.lower())
         known = self._known.get(name) if self._known else None
-        candidates = TEXT_CANDIDATES if self._encoding is Encoding.TEXT else TOKEN_CANDIDATES
+        candidates = TOKEN_CANDIDATES if self._encoding is Encoding.TOKEN else TEXT_CANDIDATES
         # A known column keeps the file's spelling out of the target: the target's own name is used.
         fixed = declared or known
         column = Column(fixed.name if fixed else name, f"c{len(self._columns)}", fixed, candidates)
@@ -114,13 +124,15 @@ class Columns:
             if self._seen and required.mode is FieldMode.REQUIRED:
                 raise SchemaMismatch(f"The source has no column '{required.name}', which the schema requires")
         return [
-            Target(column.id, column.fixed or self._told(column), column.fixed is not None)
+            Target(column.id, column.fixed or self._told(column), column.fixed is not None, column.has_lists)
             for column in self._columns.values()
         ]
 
     def _told(self, column: Column) -> SchemaField:
         if self._encoding is Encoding.NATIVE:
             return _common(column.name, column.natives)
+        if column.has_nested:
+            return SchemaField(name=column.name, type=FieldType.JSON)
         kind = told_type(column.has_values, column.candidates, self._encoding is Encoding.TOKEN)
         return SchemaField(name=column.name, type=kind)
 

@@ -14,10 +14,10 @@ from ingestion.errors import ParseFailed, SchemaMismatch
 from ingestion.formats.casting import Formats, cast
 from ingestion.formats.columns import POSITION_COLUMN, TEXT_COLUMN, Column, Encoding, RawFile, Target
 from ingestion.formats.engine import Tick, run
-from ingestion.formats.json_files import object_text
 from ingestion.formats.nested import is_nested
 from ingestion.formats.rejects import Reject, RejectFile
 from ingestion.formats.telling import Candidate, remaining
+from ingestion.formats.tokens import object_text
 from ingestion.formats.types import duckdb_type, literal, quoted, type_label
 from ingestion.model.schema import FieldMode, FieldType, SchemaField
 
@@ -39,7 +39,9 @@ def learn(
     open_columns = {column.id: column for column in columns if column.fixed is None and column.id in raw.fields}
     asked: dict[str, tuple[str, frozenset[Candidate]]] = {}
     for column in open_columns.values():
-        text = _present(quoted(column.id), reading) if raw.encoding is Encoding.TEXT else quoted(column.id)
+        if column.has_nested:
+            continue
+        text = quoted(column.id) if raw.encoding is Encoding.TOKEN else _present_text(raw, column.id, reading)
         asked[column.id] = (text, column.candidates)
     for column_id, (has_values, left) in remaining(connection, raw.path, asked, reading.formats, tick).items():
         open_columns[column_id].candidates = left
@@ -124,7 +126,7 @@ def _shown(cell: Any) -> str:
 
 def _row_text(raw: RawFile, names: dict[str, str], ids: Sequence[str], cells: Sequence[Any]) -> str:
     named = [(names[column], cell) for column, cell in zip(ids, cells, strict=True)]
-    if raw.encoding is Encoding.TOKEN:
+    if raw.encoding in (Encoding.TOKEN, Encoding.MARKUP):
         return object_text((name, cell) for name, cell in named if cell is not None)
     return json.dumps(dict(named), ensure_ascii=False)
 
@@ -176,6 +178,11 @@ def _text_and_value(raw: RawFile, target: Target, reading: Reading) -> tuple[str
     if raw.encoding is Encoding.TEXT:
         text = column if wanted.type is FieldType.STRING else _present(column, reading)
         return text, cast(text, wanted, reading.formats)
+    if raw.encoding is Encoding.MARKUP:
+        if wanted.type is FieldType.JSON:
+            return column, _listed(column) if target.has_lists else column
+        text = _decoded(column) if wanted.type is FieldType.STRING else _present_text(raw, target.id, reading)
+        return text, cast(text, wanted, reading.formats)
     if raw.encoding is Encoding.TOKEN:
         if wanted.type is FieldType.JSON:
             return column, column
@@ -186,7 +193,7 @@ def _text_and_value(raw: RawFile, target: Target, reading: Reading) -> tuple[str
 
 
 def _nested_value(raw: RawFile, column: str, wanted: SchemaField) -> str:
-    if raw.encoding is not Encoding.TOKEN:
+    if raw.encoding not in (Encoding.TOKEN, Encoding.MARKUP):
         raise SchemaMismatch(
             f"The column '{wanted.name}' is declared as {type_label(wanted)}, which '{raw.object}' cannot hold"
         )
@@ -208,13 +215,30 @@ def _text_of(raw: RawFile, column_id: str, reading: Reading) -> str:
     if raw.encoding is Encoding.TEXT:
         return _present(column, reading)
     if raw.encoding is Encoding.TOKEN:
-        text = f"(CASE WHEN {column}[1] = '\"' THEN CAST({column} AS JSON) ->> '$' ELSE {column} END)"
-        return _unless(text, reading.null_values)
+        return _unless(_decoded(column), reading.null_values)
+    if raw.encoding is Encoding.MARKUP:
+        return _decoded(column)
     if native is not None and is_nested(native):
         return f"CAST(to_json({column}) AS VARCHAR)"
     if native is not None and native.type is FieldType.BYTES:
         return f"to_base64({column})"
     return f"CAST({column} AS VARCHAR)"
+
+
+def _decoded(column: str) -> str:
+    """SQL for a JSON token as text."""
+    return f"(CASE WHEN {column}[1] = '\"' THEN CAST({column} AS JSON) ->> '$' ELSE {column} END)"
+
+
+def _listed(column: str) -> str:
+    """SQL for a JSON value as a list, that of a single value too."""
+    return f"(CASE WHEN {column}[1] = '[' THEN {column} ELSE '[' || {column} || ']' END)"
+
+
+def _present_text(raw: RawFile, column_id: str, reading: Reading) -> str:
+    """SQL for the text of a cell or of an element; NULL when it says nothing."""
+    column = quoted(column_id)
+    return _present(_decoded(column) if raw.encoding is Encoding.MARKUP else column, reading)
 
 
 def _present(text: str, reading: Reading) -> str:

@@ -10,7 +10,7 @@
            +- FileMissing, ObjectMissing, EmptySource, PartialFile, SourceChanged, ParseFailed,
            +- SchemaMismatch, TooManyBadRecords, QueryFailed, SourceAuthenticationFailed,
            +- SourcePermissionDenied, ConnectionFailed, TlsFailed, HostKeyMismatch, RateLimited,
-           +- PaginationLoop, TooLarge, TimedOut, SecretUnavailable,
+           +- PaginationLoop, TooLarge, TimedOut, SecretUnavailable (SecretUnreachable),
            +- TargetFailed, TargetBusy, QualityFailed, Cancelled, WorkerLost, AlreadyExecuting,
            +- InvalidParameters, SourceNotSupported, UnexpectedFailure
 
@@ -303,6 +303,12 @@ class SecretUnavailable(ExecutionFailure):
     """A secret reference could not be resolved."""
 
     code = "SECRET_UNAVAILABLE"
+
+
+class SecretUnreachable(SecretUnavailable):
+    """The place of a secret did not answer, or not whole; later it may."""
+
+    transient = True
 
 
 class TargetFailed(ExecutionFailure):

@@ -15,9 +15,10 @@ _ENV, _FILE = "env://", "file://"
 
 
 def resolve_secret(reference: str, settings: Settings, environment: Mapping[str, str] | None = None) -> str:
-    """The secret `reference` stands for; of a file, without the line break at its end.
+    """The secret `reference` stands for; without the line break at the end of a file or of Secret Manager's value.
 
-    `environment` is the process's own unless given. Raises SecretUnavailable.
+    `environment` is the process's own unless given. Raises SecretUnavailable, and its kind SecretUnreachable where
+    the same reference may be read later.
     """
     if not is_reference(reference):
         # Not repeated: it may be the secret itself.
@@ -26,10 +27,10 @@ def resolve_secret(reference: str, settings: Settings, environment: Mapping[str,
         return _from_environment(reference.removeprefix(_ENV), os.environ if environment is None else environment)
     if reference.startswith(_FILE):
         return _from_file(reference.removeprefix(_FILE), settings.secrets_dir)
-    raise SecretUnavailable(
-        f"'{reference}' cannot be read: this version does not reach Secret Manager; "
-        f"use {_ENV}NAME or {_FILE}NAME instead"
-    )
+    from ingestion.secret_manager import read_secret
+
+    payload = read_secret(reference, settings.secret_manager_endpoint, settings.google_credentials)
+    return _text(reference, payload)
 
 
 def _from_environment(name: str, environment: Mapping[str, str]) -> str:
@@ -50,18 +51,18 @@ def _from_file(name: str, folder: Path) -> str:
             content = file.read(_MAX_BYTES + 1)
     except (OSError, RuntimeError) as error:  # RuntimeError: a symbolic link that leads to itself.
         raise SecretUnavailable(f"'{_FILE}{name}' cannot be read: {type(error).__name__} at {path}") from error
-    return _text(name, content)
+    return _text(f"{_FILE}{name}", content)
 
 
-def _text(name: str, content: bytes) -> str:
+def _text(reference: str, content: bytes) -> str:
     if len(content) > _MAX_BYTES:
-        raise SecretUnavailable(f"'{_FILE}{name}' cannot be read: it is larger than {_MAX_BYTES} bytes")
+        raise SecretUnavailable(f"'{reference}' cannot be read: it is larger than {_MAX_BYTES} bytes")
     try:
         text = content.decode()
     except UnicodeDecodeError:
         # The cause would carry the content.
-        raise SecretUnavailable(f"'{_FILE}{name}' cannot be read: it is not UTF-8 text") from None
+        raise SecretUnavailable(f"'{reference}' cannot be read: it is not UTF-8 text") from None
     value = text.removesuffix("\n").removesuffix("\r")
     if not value:
-        raise SecretUnavailable(f"'{_FILE}{name}' cannot be read: the file is empty")
+        raise SecretUnavailable(f"'{reference}' cannot be read: it is empty")
     return value

@@ -7,6 +7,9 @@ import pytest
 from ingestion.errors import SecretUnavailable
 from ingestion.secrets import resolve_secret
 from ingestion.settings import Settings
+from ingestion_tests.servers.secret_manager import FakeSecretManager, secret_manager
+
+__all__ = ["secret_manager"]
 
 VALUE = "pa$$wörd with spaces "
 
@@ -60,8 +63,8 @@ def test_a_file_that_leads_out_of_the_folder(settings: Settings, tmp_path: Path)
     ("content", "reason"),
     [
         (None, "there is no file"),
-        (b"", "the file is empty"),
-        (b"\n", "the file is empty"),
+        (b"", "it is empty"),
+        (b"\n", "it is empty"),
         (b"\xff" + VALUE.encode(), "not UTF-8"),
         (VALUE.encode() * 10_000, "larger than 65536 bytes"),
     ],
@@ -81,9 +84,24 @@ def test_a_folder_is_no_secret(settings: Settings) -> None:
         resolve_secret("file://name", settings)
 
 
-def test_secret_manager_is_refused(settings: Settings) -> None:
-    with pytest.raises(SecretUnavailable, match="this version does not reach Secret Manager"):
-        resolve_secret("projects/p/secrets/s/versions/3", settings)
+@pytest.mark.parametrize(("stored", "value"), [(VALUE, VALUE), (f"{VALUE}\n", VALUE), ("a\nb\n", "a\nb")])
+def test_secret_manager_without_the_last_line_break(
+    settings: Settings, secret_manager: FakeSecretManager, stored: str, value: str
+) -> None:
+    here = settings.model_copy(update={"secret_manager_endpoint": secret_manager.endpoint})
+    name = secret_manager.add("projects/p/secrets/s", stored.encode())
+    assert resolve_secret("projects/p/secrets/s", here) == value
+    assert resolve_secret(name, here) == value
+
+
+def test_bytes_of_secret_manager_that_are_no_text(settings: Settings, secret_manager: FakeSecretManager) -> None:
+    here = settings.model_copy(update={"secret_manager_endpoint": secret_manager.endpoint})
+    secret_manager.add("projects/p/secrets/s", b"\xffpa$$")
+    with pytest.raises(
+        SecretUnavailable, match="'projects/p/secrets/s' cannot be read: it is not UTF-8 text"
+    ) as caught:
+        resolve_secret("projects/p/secrets/s", here)
+    assert "pa$$" not in str(caught.value)
 
 
 @pytest.mark.parametrize("reference", ["hunter2", "", "file://../keys/private.pem", "file:///etc/passwd", "env://A B"])

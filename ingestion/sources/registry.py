@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ingestion.errors import SourceNotSupported
-from ingestion.model.connections import CloudSqlConnection, CustomConnection, Engine, GcsConnection
+from ingestion.model.connections import CloudSqlConnection, CustomConnection, Engine, GcsConnection, SftpConnection
 from ingestion.model.source import Source
 from ingestion.sources.base import Connector, ConnectorContext
 
@@ -21,6 +21,10 @@ def connector_for(source: Source, context: ConnectorContext) -> Connector:
         from ingestion.sources.postgres import PostgresConnector
 
         return PostgresConnector(connection, context)
+    if isinstance(connection, SftpConnection):
+        from ingestion.sources.sftp import SftpConnector
+
+        return SftpConnector(connection, context)
     if isinstance(connection, CustomConnection):
         from ingestion.sources.custom import InstalledConnector
 

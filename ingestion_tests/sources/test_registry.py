@@ -12,8 +12,10 @@ from ingestion.sources.base import ConnectorContext
 from ingestion.sources.gcs import GcsConnector
 from ingestion.sources.postgres import PostgresConnector
 from ingestion.sources.registry import connector_for
+from ingestion.sources.sftp import SftpConnector
 from ingestion_tests.sources.conftest import AT
 
+SFTP = {"host": "h", "username": "u", "password_secret": "env://PW", "trust_any_host_key": True}
 DATABASE = {"host": "h", "database": "d"}
 
 
@@ -39,6 +41,7 @@ def source(kind: str, details: dict[str, Any]) -> Source:
     ("kind", "details", "connector"),
     [
         ("GCS", {"bucket_name": "b"}, GcsConnector),
+        ("SFTP", SFTP, SftpConnector),
         ("CLOUD_SQL", DATABASE, PostgresConnector),
         ("CLOUD_SQL", DATABASE | {"engine": "POSTGRESQL"}, PostgresConnector),
     ],

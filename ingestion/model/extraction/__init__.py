@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from ingestion.model.extraction.base import ExtractionParams, as_columns
 from ingestion.model.extraction.custom import CustomExtraction
 from ingestion.model.extraction.databases import DatabaseExtraction
-from ingestion.model.extraction.files import FileExtraction, FileFormat
+from ingestion.model.extraction.files import FileExtraction, FileFormat, FixedField
 from ingestion.model.source_type import SourceType
 
 EXTRACTION_MODELS: Mapping[SourceType, type[ExtractionParams]] = {
     SourceType.GCS: FileExtraction,
     SourceType.CLOUD_SQL: DatabaseExtraction,
+    SourceType.SFTP: FileExtraction,
     SourceType.CUSTOM: CustomExtraction,
 }
 """The source types this version reads; a pipeline on another one is refused."""
@@ -24,5 +25,6 @@ __all__ = [
     "ExtractionParams",
     "FileExtraction",
     "FileFormat",
+    "FixedField",
     "as_columns",
 ]

@@ -10,6 +10,8 @@ from ingestion.model.source import SourceType
 from ingestion_tests.store.samples import a_source
 
 SECRET = "projects/p/secrets/s"
+FINGERPRINT = "SHA256:" + "A" * 43
+
 GOOD: dict[SourceType, dict[str, Any]] = {
     SourceType.GCS: {"bucket_name": "sales-data-bucket", "file_pattern": "*.csv"},
     SourceType.CLOUD_SQL: {
@@ -29,7 +31,7 @@ GOOD: dict[SourceType, dict[str, Any]] = {
             "token_url": "https://api.example.com/oauth/token",
         },
     },
-    SourceType.SFTP: {"host": "h", "username": "u", "password_secret": "env://PW", "host_key": "ssh-ed25519 AAAA"},
+    SourceType.SFTP: {"host": "h", "username": "u", "password_secret": "env://PW", "host_key": FINGERPRINT},
     SourceType.CUSTOM: {"connector": "mine", "config": {"a": 1}},
 }
 
@@ -62,6 +64,15 @@ def test_an_unknown_key_is_refused_by_every_type(source_type: SourceType) -> Non
         (SourceType.SFTP, {"private_key_secret": SECRET}, "exactly one of password_secret"),
         (SourceType.SFTP, {"password_secret": None}, "exactly one of password_secret"),
         (SourceType.SFTP, {"host_key": ""}, "host_key"),
+        (SourceType.SFTP, {"host_key": "ssh-ed25519 AAAA"}, "not a whole ssh-ed25519 key"),
+        (SourceType.SFTP, {"host_key": None}, "exactly one of host_key .* and trust_any_host_key"),
+        (SourceType.SFTP, {"host_key": None, "trust_any_host_key": False}, "exactly one of host_key"),
+        (SourceType.SFTP, {"trust_any_host_key": True}, "exactly one of host_key"),
+        (SourceType.SFTP, {"private_key_passphrase_secret": SECRET}, "only with private_key_secret"),
+        (SourceType.SFTP, {"host": "sftp://h"}, "not a host"),
+        (SourceType.SFTP, {"host": "u@h"}, "not a host"),
+        (SourceType.SFTP, {"file_pattern": "/data/*.csv"}, "below remote_path"),
+        (SourceType.SFTP, {"file_pattern": "../*.csv"}, "below remote_path"),
     ],
 )
 def test_connections_that_cannot_work(source_type: SourceType, changes: dict[str, Any], message: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 
 from ingestion.formats.types import literal, quoted
+from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchema
 
 _WRONG_CLASSES: Mapping[str, str] = {
     "SUBQUERY": "a subquery is not allowed",
@@ -38,6 +39,35 @@ def parquet_relation(files: Sequence[Path]) -> str:
     paths = ", ".join(literal(_escape_glob(str(path))) for path in files)
     # A folder named a=1 above the files must not become a column.
     return f"read_parquet([{paths}], hive_partitioning = false)"
+
+
+def row_json(schema: TableSchema, prefix: str = "") -> str:
+    """SQL for a whole row as a JSON object from which every value can be read back exactly.
+
+    BYTES are base64 and numbers that JSON does not have are text; columns are read behind `prefix`.
+    """
+    members = ", ".join(
+        f"{quoted(field.name)} := {_json_value(prefix + quoted(field.name), field)}" for field in schema.fields
+    )
+    return f"CAST(to_json(struct_pack({members})) AS VARCHAR)"
+
+
+def _json_value(value: str, field: SchemaField, depth: int = 0) -> str:
+    if field.mode is FieldMode.REPEATED:
+        item = f"x{depth}"
+        one = field.model_copy(update={"mode": FieldMode.NULLABLE})
+        return f"list_transform({value}, lambda {item}: {_json_value(item, one, depth + 1)})"
+    if field.type is FieldType.RECORD:
+        parts = ", ".join(
+            f"{quoted(part.name)} := {_json_value(f'{value}.{quoted(part.name)}', part, depth)}"
+            for part in field.fields or ()
+        )
+        return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({parts}) END"
+    if field.type is FieldType.BYTES:
+        return f"to_base64({value})"
+    if field.type is FieldType.FLOAT:
+        return f"CASE WHEN isfinite({value}) THEN to_json({value}) ELSE to_json(CAST({value} AS VARCHAR)) END"
+    return value
 
 
 def _escape_glob(path: str) -> str:

@@ -11,9 +11,7 @@ from collections.abc import Iterable
 import duckdb
 
 from ingestion import clock
-from ingestion.formats.types import quoted
-from ingestion.model.pipeline import QUARANTINE_SUFFIX
-from ingestion.sources.base import REJECT_COLUMNS, Cursor, ObjectVersion
+from ingestion.sources.base import Cursor, ObjectVersion
 from ingestion.warehouses.base import PublishRequest, PublishResult, TargetTable
 
 _TABLES = (
@@ -26,25 +24,45 @@ _TABLES = (
         target_rows BIGINT NOT NULL, schema JSON NOT NULL, details JSON NOT NULL,
         published_at TIMESTAMP WITH TIME ZONE NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS _ingestion.cursors (
-        pipeline_id VARCHAR NOT NULL, "table" VARCHAR NOT NULL, key VARCHAR NOT NULL, value VARCHAR NOT NULL,
-        previous_value VARCHAR, execution_id VARCHAR NOT NULL)""",
+        pipeline_id VARCHAR NOT NULL, "table" VARCHAR NOT NULL, key VARCHAR NOT NULL, value VARCHAR,
+        previous_value VARCHAR, execution_id VARCHAR)""",
     """CREATE TABLE IF NOT EXISTS _ingestion.loaded_objects (
         pipeline_id VARCHAR NOT NULL, "table" VARCHAR NOT NULL, object VARCHAR NOT NULL,
         generation VARCHAR NOT NULL, size_bytes BIGINT NOT NULL, execution_id VARCHAR NOT NULL)""",
+)
+# Files of earlier versions: their cursors could not be reset, nor set by anybody but an execution.
+_MIGRATIONS = (
+    "ALTER TABLE _ingestion.cursors ALTER COLUMN value DROP NOT NULL",
+    "ALTER TABLE _ingestion.cursors ALTER COLUMN execution_id DROP NOT NULL",
+    "ALTER TABLE _ingestion.cursors ADD COLUMN set_by VARCHAR",
+    "ALTER TABLE _ingestion.cursors ADD COLUMN set_at TIMESTAMP WITH TIME ZONE",
 )
 _RESULT_COLUMNS = "loaded, quarantined, deduplicated, filtered, extracted, target_rows, details"
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the bookkeeping tables where they are missing."""
+    """Make the bookkeeping tables where they are missing, and bring older ones up to date."""
     for statement in _TABLES:
         connection.execute(statement)
+    if not has_column(connection, "_ingestion", "cursors", "set_at"):
+        for statement in _MIGRATIONS:
+            connection.execute(statement)
 
 
 def is_prepared(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether the file has all the bookkeeping tables; one made by hand has none yet."""
     found = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE schema_name = '_ingestion'").fetchone()
     return found is not None and found[0] >= len(_TABLES) - 2
+
+
+def has_column(connection: duckdb.DuckDBPyConnection, schema: str, table: str, column: str) -> bool:
+    """Whether a table of this file has the column."""
+    found = connection.execute(
+        "SELECT 1 FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = ? "
+        "AND lower(table_name) = lower(?) AND column_name = ?",
+        [schema, table, column],
+    )
+    return found.fetchone() is not None
 
 
 def load_record(connection: duckdb.DuckDBPyConnection, execution_id: str) -> PublishResult | None:
@@ -74,15 +92,6 @@ def last_execution(connection: duckdb.DuckDBPyConnection, pipeline_id: str, targ
         [pipeline_id, target.table],
     ).fetchone()
     return str(row[0]) if row else None
-
-
-def stored_cursor(connection: duckdb.DuckDBPyConnection, pipeline_id: str, target: TargetTable) -> Cursor | None:
-    """How far the pipeline has read for this table."""
-    row = connection.execute(
-        'SELECT key, value FROM _ingestion.cursors WHERE pipeline_id = ? AND lower("table") = lower(?)',
-        [pipeline_id, target.table],
-    ).fetchone()
-    return Cursor(key=row[0], value=row[1]) if row else None
 
 
 def loaded_objects(
@@ -119,22 +128,48 @@ def record_load(connection: duckdb.DuckDBPyConnection, request: PublishRequest, 
     )
 
 
+def stored_cursor(connection: duckdb.DuckDBPyConnection, pipeline_id: str, target: TargetTable) -> Cursor | None:
+    """How far the pipeline has read for this table."""
+    row = connection.execute(
+        'SELECT key, value FROM _ingestion.cursors WHERE pipeline_id = ? AND lower("table") = lower(?)',
+        [pipeline_id, target.table],
+    ).fetchone()
+    return Cursor(key=row[0], value=row[1]) if row and row[1] is not None else None
+
+
 def move_cursor(connection: duckdb.DuckDBPyConnection, request: PublishRequest, cursor: Cursor) -> None:
     """Make `cursor` the pipeline's cursor for the table, keeping the value it replaces."""
-    before = stored_cursor(connection, request.pipeline_id, request.target)
+    write_cursor(connection, request.pipeline_id, request.target, cursor, request.execution_id, request.execution_id)
+
+
+def write_cursor(
+    connection: duckdb.DuckDBPyConnection,
+    pipeline_id: str,
+    target: TargetTable,
+    cursor: Cursor | None,
+    set_by: str,
+    execution_id: str | None = None,
+) -> None:
+    """Set the cursor, or reset it where it is None; the value it had before is kept beside it."""
+    mine = [pipeline_id, target.table]
+    before = connection.execute(
+        'SELECT key, value FROM _ingestion.cursors WHERE pipeline_id = ? AND lower("table") = lower(?)', mine
+    ).fetchone()
+    connection.execute('DELETE FROM _ingestion.cursors WHERE pipeline_id = ? AND lower("table") = lower(?)', mine)
+    key = cursor.key if cursor else before[0] if before else None
+    if key is None:
+        return  # There was none, and there is to be none.
     connection.execute(
-        'DELETE FROM _ingestion.cursors WHERE pipeline_id = ? AND lower("table") = lower(?)',
-        [request.pipeline_id, request.target.table],
-    )
-    connection.execute(
-        "INSERT INTO _ingestion.cursors VALUES (?, ?, ?, ?, ?, ?)",
+        'INSERT INTO _ingestion.cursors (pipeline_id, "table", key, value, previous_value, execution_id, set_by, '
+        "set_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            request.pipeline_id,
-            request.target.table,
-            cursor.key,
-            cursor.value,
-            before.value if before else None,
-            request.execution_id,
+            *mine,
+            key,
+            cursor.value if cursor else None,
+            before[1] if before else None,
+            execution_id,
+            set_by,
+            clock.now(),
         ],
     )
 
@@ -158,17 +193,3 @@ def record_objects(
             "INSERT INTO _ingestion.loaded_objects VALUES (?, ?, ?, ?, ?, ?)",
             [*key, item.generation, item.size_bytes, request.execution_id],
         )
-
-
-def quarantine_table(target: TargetTable) -> str:
-    """The quoted name of the table that holds the target's bad rows."""
-    return f"main.{quoted(target.table + QUARANTINE_SUFFIX)}"
-
-
-def prepare_quarantine(connection: duckdb.DuckDBPyConnection, target: TargetTable) -> None:
-    """Make the quarantine table where it is missing."""
-    columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in REJECT_COLUMNS.items())
-    connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {quarantine_table(target)} ({columns}, execution_id VARCHAR, "
-        "pipeline_id VARCHAR, quarantined_at TIMESTAMP WITH TIME ZONE, status VARCHAR)"
-    )

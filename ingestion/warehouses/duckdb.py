@@ -11,15 +11,18 @@ import duckdb
 from ingestion.errors import TargetFailed
 from ingestion.formats.types import duckdb_type, quoted
 from ingestion.model.quality import CheckResult, CheckSpec
+from ingestion.model.quarantine import QuarantineSelection
 from ingestion.model.schema import TableSchema
 from ingestion.quality.runner import run_checks
-from ingestion.sources.base import REJECT_COLUMNS
+from ingestion.sources.base import REJECT_COLUMNS, Cursor
 from ingestion.sql import column_list, parquet_relation
-from ingestion.warehouses import bookkeeping, publishing, tables
+from ingestion.warehouses import bookkeeping, cursors, publishing, quarantine, tables
 from ingestion.warehouses.base import (
+    CursorState,
     LoadRequest,
     PublishRequest,
     PublishResult,
+    QuarantinePage,
     TargetState,
     TargetTable,
 )
@@ -102,6 +105,67 @@ class DuckDBWarehouse:
             connection.execute(f"DROP TABLE IF EXISTS {tables.staging_name(execution_id, target)}")
             connection.execute(f"DROP TABLE IF EXISTS {tables.rejects_name(execution_id, target)}")
 
+    def quarantined(
+        self, target: TargetTable, selection: QuarantineSelection, offset: int, limit: int
+    ) -> QuarantinePage:
+        """Quarantined rows, the latest first."""
+        if not self._has_quarantine(target):
+            return QuarantinePage((), 0)
+        with self._opened(target, read_only=True) as connection:
+            return quarantine.page(connection, target, selection, offset, limit)
+
+    def export_quarantine(self, target: TargetTable, selection: QuarantineSelection, path: Path) -> int:
+        """Write the selected rows to a Parquet file."""
+        if not self._has_quarantine(target):
+            return 0
+        with self._opened(target, read_only=True) as connection:
+            return quarantine.export(connection, target, selection, path)
+
+    def discard_quarantined(self, target: TargetTable, selection: QuarantineSelection, by: str) -> int:
+        """Give up the OPEN ones of the selected rows."""
+        if not self._has_quarantine(target):
+            return 0
+        with self._opened(target, read_only=False) as connection:
+            return quarantine.discard(connection, target, selection, by)
+
+    def cursor_state(self, pipeline_id: str, target: TargetTable) -> CursorState:
+        """The pipeline's cursor and how it came about."""
+        if not self.path(target.dataset).exists():
+            return CursorState()
+        with self._opened(target, read_only=True) as connection:
+            if not bookkeeping.is_prepared(connection) or not tables.exists(connection, "main", target.table):
+                return CursorState()
+            return cursors.read_state(connection, pipeline_id, target)
+
+    def set_cursor(
+        self, pipeline_id: str, target: TargetTable, cursor: Cursor | None, *, by: str, version: str
+    ) -> CursorState:
+        """Set or reset the cursor in one transaction."""
+        with self._opened(target, read_only=False) as connection:
+            connection.begin()
+            try:
+                state = cursors.set_cursor(connection, pipeline_id, target, cursor, by, version)
+                publishing.commit(connection)
+            except BaseException:
+                publishing.undo(connection)
+                raise
+            return state
+
+    def _has_quarantine(self, target: TargetTable) -> bool:
+        """Whether there is a quarantine; one of an earlier version is brought up to date first."""
+        if not self.path(target.dataset).exists():
+            return False
+        with self._opened(target, read_only=True) as connection:
+            if not quarantine.exists(connection, target):
+                return False
+            is_current = quarantine.is_current(connection, target)
+        if not is_current:
+            with self._opened(target, read_only=False) as connection:
+                connection.begin()
+                quarantine.prepare(connection, target)
+                connection.commit()
+        return True
+
     def _require_staging(self, connection: duckdb.DuckDBPyConnection, execution_id: str, target: TargetTable) -> None:
         if not tables.exists(connection, "_staging", f"{target.table}__{execution_id}"):
             raise TargetFailed(f"the execution {execution_id} has no staged rows for {target.dataset}.{target.table}")
@@ -118,13 +182,16 @@ class DuckDBWarehouse:
 
 
 def _rows(schema: TableSchema, files: Sequence[Path]) -> str:
-    """A SELECT of the staged files' rows in the schema's names and types."""
+    """A SELECT of the staged files' rows in the schema's names and types, numbered where a column hides rowid."""
+    number = tables.row_number(schema)
+    numbered = f", row_number() OVER () - 1 AS {number}" if number == tables.ROW_NUMBER_COLUMN else ""
     if not files:
-        return f"SELECT {_nothing((field.name, duckdb_type(field)) for field in schema.fields)} WHERE false"
+        columns = _nothing((field.name, duckdb_type(field)) for field in schema.fields)
+        return f"SELECT {columns}{numbered} WHERE false"
     columns = ", ".join(
         f"CAST({quoted(field.name)} AS {duckdb_type(field)}) AS {quoted(field.name)}" for field in schema.fields
     )
-    return f"SELECT {columns} FROM {parquet_relation(files)}"
+    return f"SELECT {columns}{numbered} FROM {parquet_relation(files)}"
 
 
 def _reject_rows(files: Sequence[Path]) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import duckdb
 
 from ingestion.errors import SchemaMismatch
-from ingestion.formats.types import duckdb_type, quoted
-from ingestion.model.schema import TableSchema
+from ingestion.formats.types import duckdb_type, quoted, type_label
+from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchema
 from ingestion.sources.base import Cursor
 from ingestion.sql import column_list
+from ingestion.warehouses.tables import row_number
 
 VERDICTS = "temp.row_verdicts"
 """Staged rows that are not simply written: `row` (rowid) and `verdict`. Rows not in it are written."""
@@ -19,9 +20,12 @@ REPEATED = "REPEATED_KEY"
 PRESENT = "ALREADY_PRESENT"
 NULL_KEY = "NULL_KEY"
 AMBIGUOUS_KEY = "AMBIGUOUS_KEY"
-_ROW_NUMBER = "rowid"
+DELETED = "DELETED"
 QUARANTINED = (NULL_KEY, AMBIGUOUS_KEY)
 DEDUPLICATED = (REPEATED, PRESENT)
+FILTERED = (DELETED,)
+_NUMBERS = (FieldType.INTEGER, FieldType.FLOAT, FieldType.NUMERIC, FieldType.BIGNUMERIC)
+_TIMES = (FieldType.DATE, FieldType.DATETIME, FieldType.TIMESTAMP)
 
 
 def no_verdicts(connection: duckdb.DuckDBPyConnection) -> None:
@@ -43,7 +47,7 @@ def judge_merge(
     missing = [name for name in key if schema.get(name) is None]
     if missing or not key:
         raise SchemaMismatch(f"the merge key {', '.join(missing) or '(none)'} is not among the columns", key=list(key))
-    _require_row_numbers(schema)
+    number = row_number(schema)
     keys = ", ".join(f"c{index}" for index in range(len(key)))
     is_null = " OR ".join(f"s.{quoted(name)} IS NULL" for name in key)
     same_key = " AND ".join(f"s.{quoted(name)} = r.c{index}" for index, name in enumerate(key))
@@ -53,8 +57,8 @@ def judge_merge(
         WITH repeated AS (
             SELECT {_numbered_columns(key)} FROM {staging} AS s GROUP BY {column_list(key, "s.")} HAVING count(*) > 1
         ), ranked AS (
-            SELECT s.rowid AS row, rank() OVER (PARTITION BY {column_list(key, "s.")} ORDER BY {order}) AS age,
-                   row_number() OVER (PARTITION BY {column_list(schema.names, "s.")} ORDER BY s.rowid) AS copy,
+            SELECT s.{number} AS row, rank() OVER (PARTITION BY {column_list(key, "s.")} ORDER BY {order}) AS age,
+                   row_number() OVER (PARTITION BY {column_list(schema.names, "s.")} ORDER BY s.{number}) AS copy,
                    {_numbered_columns(key)}
             FROM {staging} AS s JOIN repeated AS r ON {same_key}
         ), counted AS (
@@ -65,7 +69,7 @@ def judge_merge(
         SELECT row, CASE WHEN age = 1 AND latest > 1 THEN '{AMBIGUOUS_KEY}' ELSE '{REPEATED}' END AS verdict
         FROM counted WHERE NOT (age = 1 AND copy = 1 AND latest = 1)
         UNION ALL
-        SELECT s.rowid, '{NULL_KEY}' FROM {staging} AS s WHERE {is_null}"""
+        SELECT s.{number}, '{NULL_KEY}' FROM {staging} AS s WHERE {is_null}"""
     )
 
 
@@ -82,7 +86,7 @@ def judge_append(
     if not common:
         no_verdicts(connection)
         return
-    _require_row_numbers(schema)
+    number = row_number(schema)
     bound, parameters = _bound(schema, target_schema, window)
     same = " AND ".join(f"s.c{index} IS NOT DISTINCT FROM t.c{index}" for index in range(len(common)))
     columns = column_list(common, "s.")
@@ -91,14 +95,79 @@ def judge_append(
         WITH present AS (
             SELECT {_numbered_columns(common)}, count(*) AS copies FROM {target} AS s WHERE {bound} GROUP BY {columns}
         ), numbered AS (
-            SELECT s.rowid AS row, {_numbered_columns(common)},
-                   row_number() OVER (PARTITION BY {columns} ORDER BY s.rowid) AS copy
+            SELECT s.{number} AS row, {_numbered_columns(common)},
+                   row_number() OVER (PARTITION BY {columns} ORDER BY s.{number}) AS copy
             FROM {staging} AS s
         )
         SELECT s.row, '{PRESENT}' AS verdict FROM numbered AS s JOIN present AS t ON {same}
         WHERE s.copy <= t.copies""",
         parameters,
     )
+
+
+def judge_deleted(connection: duckdb.DuckDBPyConnection, staging: str, schema: TableSchema, deleted_by: str) -> None:
+    """Mark the rows that would be written but say of themselves that they are deleted."""
+    column = schema.get(deleted_by)
+    if column is None:
+        raise SchemaMismatch(
+            f"the column {deleted_by}, which marks deleted rows, is not among the columns {', '.join(schema.names)}",
+            column=deleted_by,
+        )
+    number = row_number(schema)
+    connection.execute(
+        f"INSERT INTO {VERDICTS} SELECT s.{number}, '{DELETED}' FROM {staging} AS s "
+        f"WHERE {deletion_test(column, 's.')} AND {is_written(schema)}"
+    )
+
+
+def deletion_test(column: SchemaField, prefix: str = "") -> str:
+    """SQL that is true where the column marks its row as deleted. Raises SchemaMismatch for a type without meaning."""
+    name = prefix + quoted(column.name)
+    if column.mode is not FieldMode.REPEATED:
+        if column.type is FieldType.BOOLEAN:
+            return f"({name} IS TRUE)"
+        if column.type in _NUMBERS:
+            return f"coalesce({name} <> 0, false)"
+        if column.type in _TIMES:
+            return f"({name} IS NOT NULL)"
+    raise SchemaMismatch(
+        f"the column {column.name} is {type_label(column)} and cannot mark deleted rows; a BOOLEAN, a number, a date "
+        "or a timestamp can (transformation_params.type_conversions makes it one)",
+        column=column.name,
+    )
+
+
+def judge_unchanged(
+    connection: duckdb.DuckDBPyConnection,
+    staging: str,
+    schema: TableSchema,
+    target: str,
+    target_schema: TableSchema,
+    key: Sequence[str],
+    is_current: str,
+) -> None:
+    """Mark rows that would be written and equal the current version that the target has of them.
+
+    A column the target lacks has the value NULL there.
+    """
+    number = row_number(schema)
+    same_key = " AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in key)
+    same = " AND ".join(
+        f"s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)}"
+        if target_schema.get(name) is not None
+        else f"s.{quoted(name)} IS NULL"
+        for name in schema.names
+    )
+    connection.execute(
+        f"INSERT INTO {VERDICTS} SELECT s.{number}, '{PRESENT}' FROM {staging} AS s JOIN {target} AS t "
+        f"ON {same_key} WHERE t.{quoted(is_current)} AND {same} AND {is_written(schema)}"
+    )
+
+
+def is_written(schema: TableSchema, also: Sequence[str] = ()) -> str:
+    """SQL over a staging table `s`: whether its row is written, or has one of the verdicts in `also`."""
+    kept = f" AND v.verdict NOT IN ({verdict_list(also)})" if also else ""
+    return f"NOT EXISTS (SELECT 1 FROM {VERDICTS} AS v WHERE v.row = s.{row_number(schema)}{kept})"
 
 
 def _bound(schema: TableSchema, target_schema: TableSchema, window: Cursor | None) -> tuple[str, list[str]]:
@@ -108,16 +177,6 @@ def _bound(schema: TableSchema, target_schema: TableSchema, window: Cursor | Non
     column = f"s.{quoted(there.name)}"
     # A value that does not fit the column (it was converted) bounds nothing.
     return f"coalesce({column} >= TRY_CAST(? AS {duckdb_type(there)}), true)", [window.value]
-
-
-def _require_row_numbers(schema: TableSchema) -> None:
-    """A column of that name hides the number DuckDB gives each staged row. Raises SchemaMismatch."""
-    if schema.get(_ROW_NUMBER) is not None:
-        raise SchemaMismatch(
-            f"rows with a column named {_ROW_NUMBER} cannot be merged or compared with those that are there; give it "
-            "another name by transformation_params.column_mappings",
-            column=_ROW_NUMBER,
-        )
 
 
 def _numbered_columns(names: Sequence[str]) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 import duckdb
 import pytest
 
+from ingestion.errors import PreconditionFailed
 from ingestion.model.load import WriteDisposition
 from ingestion.sources.base import Cursor, ObjectVersion
-from ingestion.warehouses import bookkeeping
+from ingestion.warehouses import bookkeeping, cursors
 from ingestion.warehouses.base import PublishRequest, PublishResult, TargetTable
 from ingestion_tests.steps.workbench import table_schema
 
@@ -72,8 +73,19 @@ def test_a_new_generation_replaces_the_old_one(connection: duckdb.DuckDBPyConnec
     assert bookkeeping.loaded_objects(connection, "p", TARGET) == bookkeeping.loaded_objects(connection, "q", TARGET)
 
 
-def test_the_quarantine_is_made_once(connection: duckdb.DuckDBPyConnection) -> None:
-    for _ in range(2):
-        bookkeeping.prepare_quarantine(connection, TARGET)
-    columns = connection.execute(f"DESCRIBE {bookkeeping.quarantine_table(SAME)}").fetchall()
-    assert [column[0] for column in columns][-4:] == ["execution_id", "pipeline_id", "quarantined_at", "status"]
+def test_cursors_of_an_earlier_version_are_kept(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("DROP TABLE _ingestion.cursors")
+    connection.execute(
+        """CREATE TABLE _ingestion.cursors (pipeline_id VARCHAR NOT NULL, "table" VARCHAR NOT NULL,
+        key VARCHAR NOT NULL, value VARCHAR NOT NULL, previous_value VARCHAR, execution_id VARCHAR NOT NULL)"""
+    )
+    connection.execute("INSERT INTO _ingestion.cursors VALUES ('p', 'Orders', 'at', '7', '5', 'e1')")
+    old = cursors.read_state(connection, "p", TARGET)
+    assert (old.cursor, old.previous_value, old.set_by) == (Cursor("at", "7"), "5", "e1")
+    reset = cursors.set_cursor(connection, "p", TARGET, None, "me@example.com", old.version)
+    assert (reset.cursor, reset.previous_value, reset.set_by) == (None, "7", "me@example.com")
+    assert bookkeeping.stored_cursor(connection, "p", TARGET) is None
+    with pytest.raises(PreconditionFailed, match="changed meanwhile"):
+        cursors.set_cursor(connection, "p", TARGET, Cursor("at", "1"), "me@example.com", old.version)
+    bookkeeping.move_cursor(connection, request("e2"), Cursor("at", "9"))
+    assert cursors.read_state(connection, "p", TARGET).execution_id == "e2"

@@ -68,7 +68,7 @@ def test_truncate_swaps_schema_and_rows(warehouse: DuckDBWarehouse, tmp_path: Pa
     load(warehouse, tmp_path / "f", "e1", SCHEMA, ROWS, objects=[ObjectVersion("a", "1", 1)])
     result = load(
         warehouse, tmp_path / "f", "e2", table_schema(other="DATE"), [{"other": None}],
-        objects=[ObjectVersion("b", "2", 1)],
+        objects=[ObjectVersion("b", "2", 1)], forgets_objects=True,
     )  # fmt: skip
     assert (result.loaded, result.target_rows, result.details["rows_before"]) == (1, 1, 2)
     state = warehouse.state("p", TargetTable("ds", "orders"))

@@ -108,12 +108,3 @@ def test_rows_without_a_common_column_are_all_new(connection: duckdb.DuckDBPyCon
     make(connection, "staging", staged, [(1, 1)])
     judge_append(connection, "staging", staged, "target", there, None)
     assert verdicts(connection) == {}
-
-
-def test_a_column_that_hides_the_row_numbers_is_refused(connection: duckdb.DuckDBPyConnection) -> None:
-    schema = table_schema(RowId="INTEGER", a="INTEGER")
-    make(connection, "staging", schema, [(1, 1), (1, 1)])
-    with pytest.raises(SchemaMismatch, match="column_mappings"):
-        judge_merge(connection, "staging", schema, ("a",), None)
-    with pytest.raises(SchemaMismatch, match="column_mappings"):
-        judge_append(connection, "staging", schema, "staging", schema, None)

@@ -40,11 +40,13 @@ class FakeGcs:
         assert self._client is not None
         return self._client
 
-    def put(self, bucket: str, name: str, data: bytes) -> None:
+    def put(self, bucket: str, name: str, data: bytes, content_encoding: str | None = None) -> None:
         """Write an object, and its bucket if it is not there."""
         if not self.client.bucket(bucket).exists():
             self.client.create_bucket(bucket)
-        self.client.bucket(bucket).blob(name).upload_from_string(data, content_type="application/octet-stream")
+        blob = self.client.bucket(bucket).blob(name)
+        blob.content_encoding = content_encoding
+        blob.upload_from_string(data, content_type="application/octet-stream")
 
     def __enter__(self) -> Self:
         address = f"127.0.0.1:{self.port}"

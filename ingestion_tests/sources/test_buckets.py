@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from ingestion.model.connections import GcsConnection
 from ingestion.sources.base import ConnectorContext
 from ingestion.sources.bucket_folders import FolderBucket
-from ingestion.sources.buckets import bucket_for, has_google_credentials
+from ingestion.sources.buckets import bucket_for
 from ingestion.sources.google_buckets import GoogleBucket
 
 PLAIN = GcsConnection(bucket_name="b")
@@ -32,12 +31,3 @@ def test_an_endpoint_leads_to_it(context: ConnectorContext) -> None:
     assert isinstance(bucket_for(PLAIN, replace(context, gcs_endpoint="http://h:1"), {}), GoogleBucket)
     connection = GcsConnection(bucket_name="b", endpoint="http://h:1")
     assert isinstance(bucket_for(connection, context, {}), GoogleBucket)
-
-
-def test_gclouds_own_file_counts_as_credentials(tmp_path: Path) -> None:
-    assert not has_google_credentials({})
-    assert not has_google_credentials({"HOME": str(tmp_path)})
-    for variable, folder in (("HOME", tmp_path / ".config" / "gcloud"), ("CLOUDSDK_CONFIG", tmp_path)):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "application_default_credentials.json").write_text("{}")
-        assert has_google_credentials({variable: str(tmp_path)})

@@ -16,8 +16,8 @@ from ingestion.model.connections import GcsConnection
 from ingestion.model.extraction import FileExtraction
 from ingestion.sources.base import ConnectorContext, ObjectVersion
 from ingestion.sources.bucket_folders import FolderBucket
+from ingestion.sources.buckets import bucket_for
 from ingestion.sources.gcs import GcsConnector
-from ingestion.sources.google_buckets import GoogleBucket
 from ingestion_tests.servers.gcs import FakeGcs
 from ingestion_tests.sources.conftest import request_for
 
@@ -196,11 +196,12 @@ def test_a_name_that_climbs_out_of_the_bucket_is_refused(context: ConnectorConte
         FolderBucket(folder).fetch(ObjectVersion("../secret.csv", "1", len(SALES)), tmp_path / "x", lambda: None)
 
 
-def test_a_silent_endpoint_is_given_up_in_time() -> None:
+def test_a_silent_endpoint_is_given_up_in_time(context: ConnectorContext) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        bucket = GoogleBucket("b", None, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        connection = GcsConnection(bucket_name="b", endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        bucket = bucket_for(connection, context)
         started = time.monotonic()
         with pytest.raises((TimedOut, ConnectionFailed)):
             bucket.objects("*", 1.0)

@@ -15,7 +15,7 @@ from ingestion.model.pipeline import PipelineConfiguration
 from ingestion.model.problems import Problem
 from ingestion.model.source import Source
 from ingestion.quality import problems_in as quality_problems
-from ingestion.sources.custom import params_problems
+from ingestion.sources.custom_problems import params_problems
 from ingestion.steps import problems_in as transformation_problems
 
 _EXTRACTION = "configuration.extraction_params"

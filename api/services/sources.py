@@ -32,7 +32,7 @@ from ingestion.model.extraction import EXTRACTION_MODELS
 from ingestion.model.problems import Problem, known_values
 from ingestion.model.source import Source, SourceStatus, SourceType
 from ingestion.sources.base import ConnectionReport, Connector, ObjectDescription
-from ingestion.sources.custom import config_problems
+from ingestion.sources.custom_problems import config_problems
 from ingestion.store import Page, Store
 
 SAMPLE_ROWS = 5

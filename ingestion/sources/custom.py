@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -14,12 +14,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ingestion.connectors import CustomConnector, ReadRequest, Rows, load_connector
-from ingestion.errors import ExecutionFailure, QueryFailed, SourceNotSupported, UnexpectedFailure
+from ingestion.errors import ExecutionFailure, QueryFailed, UnexpectedFailure
 from ingestion.formats.reader import FileReading, read_files
 from ingestion.formats.samples import sample_rows
 from ingestion.model.connections import CustomConnection
 from ingestion.model.extraction import CustomExtraction, FileExtraction
-from ingestion.model.problems import Problem, join_problems, problems_of
+from ingestion.model.problems import join_problems, problems_of
 from ingestion.model.schema import TableSchema
 from ingestion.sources.base import ConnectionReport, ConnectorContext, Extraction, ExtractionRequest, ObjectDescription
 from ingestion.sources.cursors import greatest
@@ -161,32 +161,6 @@ class InstalledConnector:
             raise UnexpectedFailure(
                 f"the connector '{name}' failed with {type(error).__name__}: {error}", connector=name
             ) from error
-
-
-def config_problems(connection: CustomConnection, prefix: str) -> Sequence[Problem]:
-    """What is wrong with a source's connector and its config, with paths below `prefix`."""
-    try:
-        found = load_connector(connection.connector)
-    except SourceNotSupported as error:
-        return [Problem(f"{prefix}.connector", error.message)]
-    return _problems(found.config_model, connection.config, f"{prefix}.config")
-
-
-def params_problems(connection: CustomConnection, extraction: CustomExtraction, prefix: str) -> Sequence[Problem]:
-    """What is wrong with a pipeline's params of its connector, with paths below `prefix`."""
-    try:
-        found = load_connector(connection.connector)
-    except SourceNotSupported as error:
-        return [Problem("source_id", error.message)]
-    return _problems(found.params_model, extraction.params, f"{prefix}.params")
-
-
-def _problems(model: type[BaseModel], given: dict[str, Any], prefix: str) -> list[Problem]:
-    try:
-        model.model_validate(given)
-    except ValidationError as error:
-        return problems_of(error, model, prefix)
-    return []
 
 
 def _validated(model: type[BaseModel], given: dict[str, Any], prefix: str) -> BaseModel:

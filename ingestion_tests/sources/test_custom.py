@@ -13,9 +13,8 @@ import pytest
 from ingestion.errors import Cancelled, ObjectMissing, ParseFailed, QueryFailed, SchemaMismatch, UnexpectedFailure
 from ingestion.model.connections import CustomConnection
 from ingestion.model.extraction import CustomExtraction
-from ingestion.model.problems import Problem
 from ingestion.sources.base import ConnectorContext, Cursor, Extraction
-from ingestion.sources.custom import InstalledConnector, config_problems, params_problems
+from ingestion.sources.custom import InstalledConnector
 from ingestion.sql import parquet_relation
 from ingestion_tests.connectors.numbers import NumbersConnector
 from ingestion_tests.connectors.test_entry_points import NUMBERS, install
@@ -125,13 +124,3 @@ def test_a_check_that_fails_says_where(numbers: Any, config: dict[str, Any], fai
     assert not report.successful
     assert report.results["checks"][-1]["name"] == failed
     assert report.results["error_code"] == code
-
-
-def test_problems_are_found_before_anything_is_stored(numbers: Any) -> None:
-    connection = CustomConnection(connector="numbers", config={"rows": "many"})
-    [problem] = config_problems(connection, "connection_details")
-    assert problem.field == "connection_details.config.rows"
-    assert config_problems(CustomConnection(connector="letters"), "connection_details")[0].field.endswith("connector")
-    assert params_problems(connection, params(params={"fails_at": "x"}), "p")[0].field == "p.params.fails_at"
-    assert params_problems(connection, params(), "p") == []
-    assert isinstance(problem, Problem)

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from ingestion.errors import SourceNotSupported
-from ingestion.model.connections import CloudSqlConnection, CustomConnection, Engine, GcsConnection, SftpConnection
+from ingestion.model.connections import (
+    ApiConnection,
+    CloudSqlConnection,
+    CustomConnection,
+    Engine,
+    GcsConnection,
+    SftpConnection,
+)
 from ingestion.model.source import Source
 from ingestion.sources.base import Connector, ConnectorContext
 
@@ -25,6 +32,10 @@ def connector_for(source: Source, context: ConnectorContext) -> Connector:
         from ingestion.sources.sftp import SftpConnector
 
         return SftpConnector(connection, context)
+    if isinstance(connection, ApiConnection):
+        from ingestion.sources.api.connector import ApiConnector
+
+        return ApiConnector(connection, context)
     if isinstance(connection, CustomConnection):
         from ingestion.sources.custom import InstalledConnector
 

@@ -8,6 +8,7 @@ import pytest
 
 from ingestion.errors import SourceNotSupported
 from ingestion.model.source import Source, SourceStatus, SourceType
+from ingestion.sources.api.connector import ApiConnector
 from ingestion.sources.base import ConnectorContext
 from ingestion.sources.gcs import GcsConnector
 from ingestion.sources.postgres import PostgresConnector
@@ -43,6 +44,7 @@ def source(kind: str, details: dict[str, Any]) -> Source:
         ("GCS", {"bucket_name": "b"}, GcsConnector),
         ("SFTP", SFTP, SftpConnector),
         ("CLOUD_SQL", DATABASE, PostgresConnector),
+        ("API", {"endpoint_url": "https://example.com"}, ApiConnector),
         ("CLOUD_SQL", DATABASE | {"engine": "POSTGRESQL"}, PostgresConnector),
     ],
 )
@@ -55,7 +57,6 @@ def test_what_can_be_read(context: ConnectorContext, kind: str, details: dict[st
     [
         ("CLOUD_SQL", DATABASE | {"engine": "MYSQL"}, "MySQL"),
         ("BIGQUERY", {"project_id": "p", "dataset": "d"}, "BIGQUERY"),
-        ("API", {"endpoint_url": "https://example.com"}, "API"),
     ],
 )
 def test_what_cannot_be_read_yet_says_so(

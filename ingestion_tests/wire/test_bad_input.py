@@ -200,11 +200,10 @@ def test_an_unknown_macro_in_a_query(client: httpx.Client) -> None:
         assert client.delete(f"/sources/{source_id}").status_code == 200
 
 
-@pytest.mark.parametrize("source_type", ["BIGQUERY", "API"])
+@pytest.mark.parametrize("source_type", ["BIGQUERY"])
 def test_a_pipeline_on_a_source_that_cannot_be_read_yet(client: httpx.Client, source_type: str) -> None:
     details = {
         "BIGQUERY": {"project_id": "p", "dataset": "d"},
-        "API": {"endpoint_url": "https://api.example.com/data"},
     }[source_type]
     created = client.post(
         "/sources", json={"name": f"Later {source_type}", "source_type": source_type, "connection_details": details}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ingestion.model.extraction.api import ApiExtraction
 from ingestion.model.extraction.base import ExtractionParams, as_columns
 from ingestion.model.extraction.custom import CustomExtraction
 from ingestion.model.extraction.databases import DatabaseExtraction
@@ -14,12 +15,14 @@ EXTRACTION_MODELS: Mapping[SourceType, type[ExtractionParams]] = {
     SourceType.GCS: FileExtraction,
     SourceType.CLOUD_SQL: DatabaseExtraction,
     SourceType.SFTP: FileExtraction,
+    SourceType.API: ApiExtraction,
     SourceType.CUSTOM: CustomExtraction,
 }
 """The source types this version reads; a pipeline on another one is refused."""
 
 __all__ = [
     "EXTRACTION_MODELS",
+    "ApiExtraction",
     "CustomExtraction",
     "DatabaseExtraction",
     "ExtractionParams",

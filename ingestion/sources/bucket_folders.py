@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,6 +43,9 @@ class FolderBucket:
                 if matcher.fullmatch(object_name):
                     found.append(self._version(path, object_name, root))
         return sorted(found, key=lambda version: version.name)
+
+    def expect(self, versions: Sequence[ObjectVersion]) -> None:
+        """A folder is near: nothing is gained by reading ahead."""
 
     def fetch(self, version: ObjectVersion, path: Path, tick: Tick, limit: int | None = None) -> None:
         """Copy the file; it must be the listed version before and after."""

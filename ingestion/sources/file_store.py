@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +32,10 @@ class FileStore(Protocol):
 
     def objects(self, pattern: str, timeout_seconds: float, tick: Tick = never_stop) -> list[ObjectVersion]:
         """The files whose names match the glob, by name. Raises FileMissing when the place itself is not there."""
+        ...
+
+    def expect(self, versions: Sequence[ObjectVersion]) -> None:
+        """Told, after listing, which files will be fetched whole and in which order; a store may read ahead."""
         ...
 
     def fetch(self, version: ObjectVersion, path: Path, tick: Tick, limit: int | None = None) -> None:

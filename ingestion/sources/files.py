@@ -85,6 +85,7 @@ class FileConnector:
         with self._store() as store:
             found = _require(store.objects(pattern, _LIST_SECONDS, beat.tick), pattern)
             chosen = [version for version in found if version not in request.skip_objects]
+            store.expect(chosen)
             files = [_local(store, version, beat.tick) for version in chosen]
             reading = read_files(
                 files, params, request.folder, request.known_schema, request.execution.batch_size, beat.progress

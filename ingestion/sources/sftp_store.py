@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import posixpath
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _CONNECT_SECONDS = 30.0
-_CLOSE_SECONDS = 5.0
+_CLOSE_SECONDS = 2.0
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each new attempt; after the last there is none. A byte of progress starts the row again."""
 _WAIT_STEP_SECONDS = 0.25
@@ -79,6 +79,9 @@ class SftpStore:
 
         return self._persistently(listing, tick, deadline)
 
+    def expect(self, versions: Sequence[ObjectVersion]) -> None:
+        """Nothing is read ahead: a file is asked for in many pieces at once already."""
+
     def fetch(self, version: ObjectVersion, path: Path, tick: Tick, limit: int | None = None) -> None:
         """Download the file; it must be the listed version before and after. A broken download is taken up again."""
         end = version.size_bytes if limit is None else min(limit, version.size_bytes)
@@ -105,25 +108,19 @@ class SftpStore:
         """Go on from where `out` ends."""
         what = self._called(version.name)
         sftp = self._session(_CONNECT_SECONDS, tick)
-        remote = self._run(self._opened(sftp, version.name), what, tick)
         try:
-            remote_state = self._run(_begin(remote, out.tell(), end), what, tick)
-            self._require(version, remote_state)
-            while blocks := self._run(remote.next(), what, tick):
-                for block in blocks:
-                    out.write(block)
-                tick()
-            self._require(version, *self._run(_states(remote, sftp, self._path(version.name)), what, tick))
-        finally:
-            self._run(_closed(remote), what)
-
-    async def _opened(self, sftp: asyncssh.SFTPClient, name: str) -> RemoteFile:
-        import asyncssh
-
-        try:
-            return await RemoteFile.open(sftp, self._path(name), name)
-        except asyncssh.SFTPNoSuchFile as error:
-            raise SourceChanged(f"{self._called(name)} was deleted after it was listed", object=name) from error
+            remote = self._run(RemoteFile.open(sftp, self._path(version.name), version.name), what, tick)
+            try:
+                self._require(version, self._run(_begin(remote, out.tell(), end), what, tick))
+                while blocks := self._run(remote.next(), what, tick):
+                    for block in blocks:
+                        out.write(block)
+                    tick()
+                self._require(version, *self._run(_states(remote, sftp, self._path(version.name)), what, tick))
+            finally:
+                self._run(_closed(remote), what)
+        except FileMissing as error:
+            raise SourceChanged(f"{what} was deleted after it was listed", object=version.name) from error
 
     def _settle(self, version: ObjectVersion, tick: Tick) -> None:
         """Look again at a file that was changed just now, when a further change would show."""

@@ -111,7 +111,7 @@ def test_check_measures_the_bucket(site: Site) -> None:
     assert isinstance(report.measurements["latency_ms"], int)
     assert report.results["permissions"] == ["read", "list"]
     assert report.results["missing_permissions"] == []
-    reached = ["name_resolution", "tcp"] if site.server else []
+    reached = ["name_resolution", "tcp", "authentication"] if site.server else []
     assert [check["name"] for check in report.results["checks"]] == [*reached, "list", "read"]
 
 

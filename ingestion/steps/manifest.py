@@ -23,12 +23,14 @@ from ingestion.sources.base import Cursor, Extraction, StagedFile
 _NAME = "manifest.json"
 EXTRACT_FOLDER = "extract"
 TRANSFORM_FOLDER = "transform"
+FIT_FOLDER = "fit"
 
 
 class Transformed(StrictModel):
-    """The rows after the transform step. Files of a skipped one are the extracted ones.
+    """The rows after the transform step, or after they were fitted to the target. Files of a skipped one are those
+    of the step before.
 
-    Extracted rows = rows + rejected here + filtered + deduplicated. `rejects` has this step's rejects only.
+    Rows before = rows + rejected here + filtered + deduplicated. `rejects` has this step's rejects only.
     """
 
     table_schema: TableSchema
@@ -64,6 +66,7 @@ class Manifest(StrictModel):
     last_execution_id: str | None = None
     extraction: Extraction | None = None
     transformed: Transformed | None = None
+    fitted: Transformed | None = None
     staged_rows: int | None = None
     validated: bool = False
     spoiled_by: str | None = None
@@ -79,6 +82,12 @@ class Manifest(StrictModel):
         if self.transformed is None:
             raise TargetFailed(f"the execution {self.execution_id} has not been transformed yet")
         return self.transformed
+
+    def fitting(self) -> Transformed:
+        """The rows as they are staged. Raises TargetFailed when the load step has not fitted them."""
+        if self.fitted is None:
+            raise TargetFailed(f"the execution {self.execution_id} has not been loaded yet")
+        return self.fitted
 
     @property
     def rows_read(self) -> int:

@@ -1,7 +1,7 @@
 """How an execution reads and writes, decided from the configuration and the target's state. Pure.
 
 WRITE_TRUNCATE without an incremental key; with one MERGE when a key is known, else WRITE_APPEND;
-an explicit write_disposition wins, and an explicit merge_key means MERGE.
+an explicit write_disposition wins, and an explicit merge_key means MERGE. SCD2 is always explicit.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from ingestion.model.execution import ExecutionParams
 from ingestion.model.extraction import ExtractionParams, as_columns
-from ingestion.model.load import LoadParams, WriteDisposition
+from ingestion.model.load import ChangePolicy, HistoryColumns, LoadParams, SchemaPolicy, WriteDisposition
 from ingestion.model.pipeline import PipelineConfiguration, TransformationParams
-from ingestion.model.schema import TableSchema
+from ingestion.model.schema import FieldType, TableSchema
 from ingestion.sources.base import Cursor, ObjectVersion
-from ingestion.warehouses.base import TargetState
+from ingestion.warehouses.base import TableLayout, TargetState
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,28 @@ class ReadPlan:
 
 @dataclass(frozen=True)
 class WritePlan:
-    """How to write; the fields are those of a PublishRequest."""
+    """How to write; most fields are those of a PublishRequest.
+
+    `mark` is the column that marks deleted rows, None when they are rows like others. Without a key marked rows
+    are left out where rows are fitted to the target, with one the publish needs them.
+    """
 
     disposition: WriteDisposition
     key: tuple[str, ...]
     latest_by: str | None
+    mark: str | None
     skip_present: bool
     window: Cursor | None
     moves_cursor: bool
+    forgets_objects: bool
+    history: HistoryColumns | None
+    close_absent: bool
+    layout: TableLayout
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the table is made anew."""
+        return self.disposition is WriteDisposition.WRITE_TRUNCATE
 
 
 def disposition(
@@ -65,10 +79,10 @@ def plan_read(
     """What to read, before anything is known about the source."""
     intended = disposition(configuration, extraction)
     key = extraction.cursor_column
-    is_incremental = key is not None and intended in (WriteDisposition.MERGE, WriteDisposition.WRITE_APPEND)
+    is_incremental = key is not None and intended.follows_cursor
     follows = is_incremental and not params.is_backfill
     cursor = state.cursor if follows and state.cursor is not None and state.cursor.key == key else None
-    skips = intended is WriteDisposition.WRITE_APPEND and not is_forced
+    skips = (intended is WriteDisposition.WRITE_APPEND or bool(extraction.only_new)) and not is_forced
     return ReadPlan(
         is_incremental=is_incremental,
         cursor=cursor,
@@ -81,8 +95,35 @@ def known_schema(
     configuration: PipelineConfiguration, intended: WriteDisposition, state: TargetState
 ) -> TableSchema | None:
     """The target's columns where they bind the new rows: a table that is replaced may get other types."""
-    applies = configuration.transformation_params and configuration.transformation_params.apply_schema
-    return state.schema if applies or intended is not WriteDisposition.WRITE_TRUNCATE else None
+    changes, load = configuration.transformation_params, configuration.load_params or LoadParams()
+    types = policy(load).types
+    binds = (changes is not None and changes.apply_schema) or types in (ChangePolicy.FREEZE, ChangePolicy.QUARANTINE)
+    if state.schema is None or not (binds or intended is not WriteDisposition.WRITE_TRUNCATE):
+        return None
+    # Asked to evolve, a column of INTEGER may turn out to be wider; every other type has to be told from the target.
+    left_open = (FieldType.INTEGER,) if types is ChangePolicy.EVOLVE and not (changes and changes.apply_schema) else ()
+    return rows_schema(
+        TableSchema(fields=tuple(field for field in state.schema.fields if field.type not in left_open)),
+        history_of(load, intended),
+    )
+
+
+def rows_schema(target: TableSchema, history: HistoryColumns | None) -> TableSchema:
+    """The target's columns that come from the rows."""
+    own = {name.lower() for name in history.names} if history else set()
+    return TableSchema(fields=tuple(field for field in target.fields if field.name.lower() not in own))
+
+
+def policy(load: LoadParams | None) -> SchemaPolicy:
+    """What differences between rows and target lead to, as far as the pipeline says."""
+    return (load.schema_policy if load else None) or SchemaPolicy()
+
+
+def history_of(load: LoadParams | None, chosen: WriteDisposition) -> HistoryColumns | None:
+    """What SCD2 adds to the rows' columns; None without it."""
+    if chosen is not WriteDisposition.SCD2:
+        return None
+    return (load.history_columns if load else None) or HistoryColumns()
 
 
 def plan_write(
@@ -97,7 +138,8 @@ def plan_write(
     key = extraction.cursor_column
     changes = configuration.transformation_params or TransformationParams()
     load = configuration.load_params or LoadParams()
-    is_followed = key is not None and chosen in (WriteDisposition.MERGE, WriteDisposition.WRITE_APPEND)
+    is_followed = key is not None and chosen.follows_cursor
+    mark = None if params.include_deleted else extraction.deletion_mark
     column = _renamed(changes, key) if key is not None else None
     # A recalculated cursor column cannot be compared with what the source said.
     is_comparable = column is not None and column.lower() not in _lowered(changes.calculated_fields or {})
@@ -106,11 +148,17 @@ def plan_write(
     )
     return WritePlan(
         disposition=chosen,
-        key=own_key if chosen is WriteDisposition.MERGE else (),
+        key=own_key if chosen.needs_key else (),
         latest_by=column,
+        mark=_renamed(changes, mark) if mark is not None else None,
         skip_present=is_followed and chosen is WriteDisposition.WRITE_APPEND,
         window=Cursor(column, read_from.value) if read_from and column and is_comparable else None,
         moves_cursor=is_followed and not params.is_backfill,
+        forgets_objects=chosen is WriteDisposition.WRITE_TRUNCATE and not extraction.only_new,
+        history=history_of(load, chosen),
+        # A part of the rows says nothing about the others.
+        close_absent=bool(load.close_absent) and not is_followed and not params.is_backfill,
+        layout=TableLayout(load.partition_field, load.partition_type, load.clustering_fields or ()),
     )
 
 

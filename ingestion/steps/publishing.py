@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ingestion.errors import TargetFailed
+from ingestion.model.schema import TableSchema
 from ingestion.steps.context import StepContext
-from ingestion.steps.loading import write_plan
+from ingestion.steps.loading import has_nothing_new, write_plan
 from ingestion.steps.manifest import Manifest, read_manifest
 from ingestion.steps.plan import bad_record_limit
 from ingestion.steps.staging import folder_of, staging_failures
@@ -32,22 +33,28 @@ def _already_published(ctx: StepContext) -> PublishResult:
 
 def _request(ctx: StepContext, manifest: Manifest) -> PublishRequest:
     plan = write_plan(ctx, manifest)
-    extraction, transformed = manifest.extracted(), manifest.transformation()
+    extraction, transformed, fitted = manifest.extracted(), manifest.transformation(), manifest.fitting()
     return PublishRequest(
         execution_id=manifest.execution_id,
         pipeline_id=manifest.pipeline_id,
         target=ctx.target,
-        schema=transformed.table_schema,
+        schema=TableSchema(fields=()) if has_nothing_new(manifest, plan) else fitted.table_schema,
         disposition=plan.disposition,
         key=plan.key,
         latest_by=plan.latest_by,
+        deleted_by=plan.mark if plan.disposition.needs_key else None,
         skip_present=plan.skip_present,
         window=plan.window,
+        history=plan.history,
+        as_of=ctx.execution.start_time,
+        close_absent=plan.close_absent,
         cursor=extraction.cursor if plan.moves_cursor else None,
         cursor_before=manifest.cursor,
         objects=extraction.objects,
+        forgets_objects=plan.forgets_objects,
         extracted=manifest.rows_read,
-        filtered=transformed.filtered,
+        filtered=transformed.filtered + fitted.filtered,
         deduplicated=transformed.deduplicated,
         bad_record_limit=bad_record_limit(ctx.pipeline.settings().load_params, manifest.rows_read),
+        layout=plan.layout,
     )

@@ -118,6 +118,7 @@ def adopt_staging(ctx: StepContext, from_execution_id: str) -> bool:
         taken_over = {
             "execution_id": ctx.execution.execution_id,
             "transformed": transformed,
+            "fitted": None,
             "staged_rows": None,
             "validated": False,
         }

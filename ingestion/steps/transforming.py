@@ -15,9 +15,10 @@ from ingestion.formats.engine import engine, run
 from ingestion.formats.staged import StagedFile, staged_file
 from ingestion.formats.types import duckdb_type, literal, quoted
 from ingestion.model.pipeline import TransformationParams
+from ingestion.model.quarantine import RECORD_COLUMN
 from ingestion.model.schema import TableSchema
 from ingestion.sources.base import Extraction
-from ingestion.sql import column_list, parquet_relation
+from ingestion.sql import column_list, parquet_relation, row_json
 from ingestion.steps.context import StepContext, StepOutcome
 from ingestion.steps.extracting import check_bad_records
 from ingestion.steps.manifest import (
@@ -168,15 +169,19 @@ class _Rewrite:
         objects = self._extraction.objects
         origin = literal(objects[0].name) if len(objects) == 1 else "CAST(NULL AS VARCHAR)"
         problem, position = f"e.{quoted(PROBLEM)}", quoted(POSITION)
-        names = column_list(self._extraction.schema.names)
+        schema = self._extraction.schema
+        names = column_list(schema.names)
+        own = TableSchema(fields=tuple(field for field in schema.fields if field.name != RECORD_COLUMN))
+        # A row that came from the quarantine is known there by its record.
+        place = f"'row ' || e.{position}" if own == schema else f"s.source.{quoted(RECORD_COLUMN)}"
         numbered = (
             f"SELECT {position}, {_WHOLE_ROW} AS source "
             f"FROM (SELECT row_number() OVER () AS {position}, {_WHOLE_ROW} FROM "
         )
         return (
-            f"SELECT {origin} AS object, 'row ' || e.{position} AS position, 'transform' AS stage, "
+            f"SELECT {origin} AS object, {place} AS position, 'transform' AS stage, "
             f"{problem}.code AS error_code, {problem}.column_name AS column_name, {problem}.expected AS expected, "
-            f"{problem}.got AS got, CAST(to_json(s.source) AS VARCHAR) AS raw_row "
+            f"{problem}.got AS got, {row_json(own, 's.source.')} AS raw_row, CAST(NULL AS VARCHAR) AS raw_columns "
             f"FROM evaluated AS e JOIN ({numbered}(SELECT {names} FROM {self._relation}) AS {_WHOLE_ROW})) AS s "
             f"ON s.{position} = e.{position} WHERE e.{quoted(OUTCOME)} = '{Outcome.REJECTED}' ORDER BY e.{position}"
         )

@@ -40,11 +40,12 @@ def _audit(ctx: StepContext, manifest: Manifest) -> Sequence[CheckResult]:
 
 
 def _checks(ctx: StepContext, manifest: Manifest, plan: WritePlan) -> Sequence[CheckSpec]:
-    transformed = manifest.transformation()
-    expected = manifest.extracted().rows - transformed.rejected - transformed.filtered - transformed.deduplicated
+    expected = manifest.extracted().rows
+    for step in (manifest.transformation(), manifest.fitting()):
+        expected -= step.rejected + step.filtered + step.deduplicated
     quality = ctx.pipeline.settings().quality_params
     return with_defaults(
-        quality.checks if quality else (), default_checks(transformed.table_schema, plan.key, expected)
+        quality.checks if quality else (), default_checks(manifest.fitting().table_schema, plan.key, expected)
     )
 
 

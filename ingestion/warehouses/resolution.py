@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import duckdb
 
 from ingestion.errors import SchemaMismatch
-from ingestion.formats.types import duckdb_type, quoted, type_label
-from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchema
+from ingestion.formats.deletion import deletion_test
+from ingestion.formats.types import duckdb_type, quoted
+from ingestion.model.schema import TableSchema
 from ingestion.sources.base import Cursor
 from ingestion.sql import column_list
 from ingestion.warehouses.tables import row_number
@@ -24,8 +25,6 @@ DELETED = "DELETED"
 QUARANTINED = (NULL_KEY, AMBIGUOUS_KEY)
 DEDUPLICATED = (REPEATED, PRESENT)
 FILTERED = (DELETED,)
-_NUMBERS = (FieldType.INTEGER, FieldType.FLOAT, FieldType.NUMERIC, FieldType.BIGNUMERIC)
-_TIMES = (FieldType.DATE, FieldType.DATETIME, FieldType.TIMESTAMP)
 
 
 def no_verdicts(connection: duckdb.DuckDBPyConnection) -> None:
@@ -117,23 +116,6 @@ def judge_deleted(connection: duckdb.DuckDBPyConnection, staging: str, schema: T
     connection.execute(
         f"INSERT INTO {VERDICTS} SELECT s.{number}, '{DELETED}' FROM {staging} AS s "
         f"WHERE {deletion_test(column, 's.')} AND {is_written(schema)}"
-    )
-
-
-def deletion_test(column: SchemaField, prefix: str = "") -> str:
-    """SQL that is true where the column marks its row as deleted. Raises SchemaMismatch for a type without meaning."""
-    name = prefix + quoted(column.name)
-    if column.mode is not FieldMode.REPEATED:
-        if column.type is FieldType.BOOLEAN:
-            return f"({name} IS TRUE)"
-        if column.type in _NUMBERS:
-            return f"coalesce({name} <> 0, false)"
-        if column.type in _TIMES:
-            return f"({name} IS NOT NULL)"
-    raise SchemaMismatch(
-        f"the column {column.name} is {type_label(column)} and cannot mark deleted rows; a BOOLEAN, a number, a date "
-        "or a timestamp can (transformation_params.type_conversions makes it one)",
-        column=column.name,
     )
 
 

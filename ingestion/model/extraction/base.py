@@ -63,6 +63,11 @@ class ExtractionParams(StrictModel):
         """
         return None
 
+    @property
+    def only_new(self) -> bool:
+        """Whether files of which the same generation was loaded are left out, however the rows are written."""
+        return False
+
     def problems(self, connection: ConnectionDetails, prefix: str) -> Sequence[Problem]:
         """What cannot work on that source, with paths below `prefix`."""
         return ()

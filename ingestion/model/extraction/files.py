@@ -103,6 +103,11 @@ class FileExtraction(ExtractionParams):
                 raise ValueError(f"{name!r} is not a known encoding, such as utf-8, latin-1 or utf-16") from None
         return name
 
+    @property
+    def only_new(self) -> bool:
+        """Whether files that were loaded before are left out."""
+        return bool(self.only_new_files)
+
     def problems(self, connection: ConnectionDetails, prefix: str) -> Sequence[Problem]:
         """What cannot work on that source."""
         pattern = connection.file_pattern if isinstance(connection, GcsConnection | SftpConnection) else None

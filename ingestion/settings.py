@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ingestion.model.base import StrictModel
 
@@ -35,7 +35,18 @@ class Settings(StrictModel):
     dagster_url: str | None = Field(
         default=None, description="Base URL of a Dagster webserver; unset runs it inside the API."
     )
-    warehouse: Literal["duckdb"] = Field(default="duckdb", description="Where data is loaded.")
+    warehouse: Literal["duckdb", "bigquery"] = Field(default="duckdb", description="Where data is loaded.")
+    bigquery_project: str | None = Field(default=None, description="Project of the BigQuery warehouse.")
+    bigquery_location: str | None = Field(
+        default=None, description="Location of its datasets and jobs, such as EU; Google's default if unset."
+    )
+    bigquery_endpoint: str | None = Field(
+        default=None,
+        description="Address of BigQuery's REST API where it is not Google's own: an emulator's.",
+    )
+    bigquery_staging_bucket: str | None = Field(
+        default=None, description="gs://bucket/prefix for Parquet files on their way into BigQuery."
+    )
     auth_issuer: str | None = Field(default=None, description="OpenID issuer of tokens; the home's own key if unset.")
     auth_audience: str = Field(default="ingestion", description="Audience a token must name.")
     gcs_endpoint: str | None = Field(default=None, description="Address of a GCS emulator for sources that name none.")
@@ -64,6 +75,23 @@ class Settings(StrictModel):
         if not separator or scheme not in ("postgres", "postgresql", "postgresql+psycopg2"):
             raise ValueError("must be a PostgreSQL address: postgresql://user@host/database")
         return f"postgresql+psycopg2://{rest}"
+
+    @field_validator("bigquery_staging_bucket")
+    @classmethod
+    def _is_in_a_bucket(cls, address: str | None) -> str | None:
+        if address is not None and not address.removeprefix("gs://").strip("/"):
+            raise ValueError("must name a bucket: gs://bucket or gs://bucket/prefix")
+        if address is not None and not address.startswith("gs://"):
+            raise ValueError(f"{address!r} is not in Google Cloud Storage: gs://bucket or gs://bucket/prefix is needed")
+        return address
+
+    @model_validator(mode="after")
+    def _has_what_bigquery_needs(self) -> Self:
+        needed = ("bigquery_project", "bigquery_staging_bucket")
+        missing = [PREFIX + name.upper() for name in needed if getattr(self, name) is None]
+        if self.warehouse == "bigquery" and missing:
+            raise ValueError(f"the BigQuery warehouse needs {' and '.join(missing)}")
+        return self
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:

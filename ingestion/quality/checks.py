@@ -9,11 +9,11 @@ from typing import Any
 import duckdb
 
 from ingestion.errors import SchemaMismatch
-from ingestion.formats.types import duckdb_type, quoted
 from ingestion.model.problems import Problem, shown
 from ingestion.model.quality import CheckSpec
 from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchema
-from ingestion.sql import column_list, expression_problem
+from ingestion.quality.dialect import DUCKDB, Dialect
+from ingestion.sql import expression_problem
 
 
 @dataclass(frozen=True)
@@ -55,73 +55,76 @@ def _pattern_problem(pattern: str) -> str | None:
     return None
 
 
-def compile_check(spec: CheckSpec, relation: str, schema: TableSchema) -> CompiledCheck:
+def compile_check(spec: CheckSpec, relation: str, schema: TableSchema, dialect: Dialect = DUCKDB) -> CompiledCheck:
     """The SQL of `spec` over `relation`. Raises SchemaMismatch for a column that is not there."""
-    return _COMPILERS[spec.check](spec, relation, schema)
+    return _COMPILERS[spec.check](spec, relation, schema, dialect)
 
 
-def _not_null(spec: CheckSpec, relation: str, schema: TableSchema) -> CompiledCheck:
+def _not_null(spec: CheckSpec, relation: str, schema: TableSchema, sql: Dialect) -> CompiledCheck:
     field = _column(spec, spec.column, schema)
-    return _rows_failing(f"{quoted(field.name)} IS NULL", relation)
+    return _rows_failing(f"{sql.quoted(field.name)} IS NULL", relation, sql)
 
 
-def _unique(spec: CheckSpec, relation: str, schema: TableSchema) -> CompiledCheck:
-    fields = [_column(spec, name, schema) for name in spec.columns or (spec.column,)]
-    names = column_list(field.name for field in fields)
-    has_all = " AND ".join(f"{quoted(field.name)} IS NOT NULL" for field in fields)
+def _unique(spec: CheckSpec, relation: str, schema: TableSchema, sql: Dialect) -> CompiledCheck:
+    names = [sql.quoted(_column(spec, name, schema).name) for name in spec.columns or (spec.column,)]
+    has_all = " AND ".join(f"{name} IS NOT NULL" for name in names)
     return CompiledCheck(
-        f"SELECT (SELECT count(*) FROM {relation}), coalesce(sum(copies), 0) FROM "
-        f"(SELECT count(*) AS copies FROM {relation} WHERE {has_all} GROUP BY {names} HAVING count(*) > 1)"
+        f"SELECT (SELECT count(*) FROM {relation}) AS checked, coalesce(sum(copies), 0) AS failed FROM "
+        f"(SELECT count(*) AS copies FROM {relation} WHERE {has_all} GROUP BY {', '.join(names)} HAVING count(*) > 1)"
     )
 
 
-def _accepted_values(spec: CheckSpec, relation: str, schema: TableSchema) -> CompiledCheck:
+def _accepted_values(spec: CheckSpec, relation: str, schema: TableSchema, sql: Dialect) -> CompiledCheck:
     field = _column(spec, spec.column, schema)
-    values = spec.values or ()
+    values = [_as_parameter(value) for value in spec.values or ()]
     # No value at all accepts nothing; NULL passes, not_null is a check of its own.
-    accepted = ", ".join(f"CAST(? AS {duckdb_type(field)})" for _ in values) or "NULL"
-    failing = f"{quoted(field.name)} IS NOT NULL AND coalesce({quoted(field.name)} NOT IN ({accepted}), true)"
-    return _rows_failing(failing, relation, [_as_parameter(value) for value in values])
+    accepted = ", ".join(f"CAST({sql.mark(index)} AS {sql.type_of(field)})" for index in range(len(values))) or "NULL"
+    name = sql.quoted(field.name)
+    failing = f"{name} IS NOT NULL AND coalesce({name} NOT IN ({accepted}), true)"
+    return _rows_failing(failing, relation, sql, values)
 
 
-def _range(spec: CheckSpec, relation: str, schema: TableSchema) -> CompiledCheck:
+def _range(spec: CheckSpec, relation: str, schema: TableSchema, sql: Dialect) -> CompiledCheck:
     field = _column(spec, spec.column, schema)
-    failing, parameters = [], []
+    failing: list[str] = []
+    parameters: list[Any] = []
     for bound, operator in ((spec.min, "<"), (spec.max, ">")):
         if bound is not None:
+            mark = sql.mark(len(parameters))
             # A number is compared as it is: cast to the column's type, 0.5 would become 1.
-            mark = f"CAST(? AS {duckdb_type(field)})" if isinstance(bound, str) else "?"
-            failing.append(f"{quoted(field.name)} {operator} {mark}")
+            value = f"CAST({mark} AS {sql.type_of(field)})" if isinstance(bound, str) else mark
+            failing.append(f"{sql.quoted(field.name)} {operator} {value}")
             parameters.append(bound)
-    return _rows_failing(" OR ".join(failing), relation, parameters)
+    return _rows_failing(" OR ".join(failing), relation, sql, parameters)
 
 
-def _regex(spec: CheckSpec, relation: str, schema: TableSchema) -> CompiledCheck:
+def _regex(spec: CheckSpec, relation: str, schema: TableSchema, sql: Dialect) -> CompiledCheck:
     field = _column(spec, spec.column, schema)
-    failing = f"NOT regexp_matches(CAST({quoted(field.name)} AS VARCHAR), ?)"
-    return _rows_failing(failing, relation, [spec.pattern])
+    text = f"CAST({sql.quoted(field.name)} AS {sql.text_type})"
+    return _rows_failing(f"NOT {sql.has_match}({text}, {sql.mark(0)})", relation, sql, [spec.pattern])
 
 
-def _row_count(spec: CheckSpec, relation: str, schema: TableSchema) -> CompiledCheck:
+def _row_count(spec: CheckSpec, relation: str, schema: TableSchema, sql: Dialect) -> CompiledCheck:
     outside = [
         f"count(*) {operator} {_as_number(spec, bound)}"
         for bound, operator in ((spec.min, "<"), (spec.max, ">"))
         if bound is not None
     ]
     return CompiledCheck(
-        f"SELECT count(*), CASE WHEN {' OR '.join(outside)} THEN greatest(count(*), 1) ELSE 0 END FROM {relation}"
+        f"SELECT count(*) AS checked, CASE WHEN {' OR '.join(outside)} THEN greatest(count(*), 1) ELSE 0 END AS failed "
+        f"FROM {relation}"
     )
 
 
-def _expression(spec: CheckSpec, relation: str, schema: TableSchema) -> CompiledCheck:
+def _expression(spec: CheckSpec, relation: str, schema: TableSchema, sql: Dialect) -> CompiledCheck:
     text = spec.expression or ""
     problem = expression_problem(text)
     if problem is not None:
         raise SchemaMismatch(f"the check {spec.title}: {problem}", check=spec.title)
-    return _rows_failing(f"NOT CAST((\n{text}\n) AS BOOLEAN)", relation)
+    return _rows_failing(f"NOT CAST((\n{sql.expression(text)}\n) AS {sql.boolean_type})", relation, sql)
 
 
-_COMPILERS: Mapping[str, Callable[[CheckSpec, str, TableSchema], CompiledCheck]] = {
+_COMPILERS: Mapping[str, Callable[[CheckSpec, str, TableSchema, Dialect], CompiledCheck]] = {
     "not_null": _not_null,
     "unique": _unique,
     "accepted_values": _accepted_values,
@@ -132,8 +135,9 @@ _COMPILERS: Mapping[str, Callable[[CheckSpec, str, TableSchema], CompiledCheck]]
 }
 
 
-def _rows_failing(condition: str, relation: str, parameters: Sequence[Any] = ()) -> CompiledCheck:
-    return CompiledCheck(f"SELECT count(*), count(*) FILTER (WHERE {condition}) FROM {relation}", parameters)
+def _rows_failing(condition: str, relation: str, sql: Dialect, parameters: Sequence[Any] = ()) -> CompiledCheck:
+    failed = sql.count_if(condition)
+    return CompiledCheck(f"SELECT count(*) AS checked, {failed} AS failed FROM {relation}", parameters)
 
 
 def _column(spec: CheckSpec, name: str | None, schema: TableSchema) -> SchemaField:

@@ -36,7 +36,11 @@ def _run(connection: duckdb.DuckDBPyConnection, relation: str, schema: TableSche
         raise SchemaMismatch(
             f"the check {spec.title} does not fit the rows of {', '.join(schema.names)}: {reason}", check=spec.title
         ) from error
-    checked, failed = (int(row[0]), int(row[1])) if row else (0, 0)
+    return check_result(spec, int(row[0]), int(row[1])) if row else check_result(spec, 0, 0)
+
+
+def check_result(spec: CheckSpec, checked: int, failed: int) -> CheckResult:
+    """What `failed` of `checked` rows mean for the check."""
     passed = failed == 0 if spec.check == "row_count" else failed <= checked * (1 - spec.mostly) + _ROUNDING
     return CheckResult(
         name=spec.title,

@@ -27,4 +27,8 @@ __all__ = [
 
 def open_warehouse(settings: Settings, wait_seconds: float = DEFAULT_WAIT_SECONDS) -> Warehouse:
     """The warehouse this deployment loads into. Opens nothing yet; waits `wait_seconds` for data in use."""
+    if settings.warehouse == "bigquery":
+        from ingestion.warehouses.bigquery.warehouse import BigQueryWarehouse
+
+        return BigQueryWarehouse(settings)
     return DuckDBWarehouse(settings.warehouse_dir, wait_seconds)

@@ -12,7 +12,7 @@ from ingestion.model.load import HistoryColumns, PartitionType, WriteDisposition
 from ingestion.model.quality import CheckResult, CheckSpec
 from ingestion.model.quarantine import QuarantineRecord, QuarantineSelection
 from ingestion.model.schema import TableSchema
-from ingestion.sources.base import Cursor, ObjectVersion
+from ingestion.sources.base import Cursor, ObjectVersion, Progress
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class LoadRequest:
     """Rows to bring beside the target: Parquet files of `schema`, and reject files for the quarantine.
 
     The files hold exactly the columns and types of `schema`: the load step has fitted them to the target. Where
-    a replay stages rows, `schema` has RECORD_COLUMN as its last column.
+    a replay stages rows, `schema` has RECORD_COLUMN as its last column. `progress` may raise to stop the work.
     """
 
     execution_id: str
@@ -87,6 +87,7 @@ class LoadRequest:
     schema: TableSchema
     files: Sequence[Path]
     rejects: Sequence[Path]
+    progress: Progress = field(default=lambda metrics: None)
 
 
 @dataclass(frozen=True)

@@ -55,13 +55,13 @@ class BigQueryServer:
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """What a query answers."""
-        job = self.client.query(statement, retry=None, job_retry=None, timeout=30)
-        return [tuple(row.values()) for row in job.result(retry=None, job_retry=None, timeout=60)]
+        job = self.client.query(statement, job_retry=None, timeout=30)
+        return [tuple(row.values()) for row in job.result(job_retry=None, timeout=60)]
 
     def create_dataset(self) -> str:
         """The name of a new, empty dataset."""
         name = f"d{uuid.uuid4().hex[:10]}"
-        self.client.create_dataset(name, retry=None, timeout=30)
+        self.client.create_dataset(name, timeout=30)
         return name
 
     def __enter__(self) -> Self:
@@ -97,7 +97,7 @@ class BigQueryServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.client.close()
+        self.client.close()  # type: ignore[no-untyped-call]
         self._stop()
 
     def _stop(self) -> None:

@@ -1,0 +1,154 @@
+"""The query that gives each staged row its verdict: NULL for rows that are written, else why not.
+
+Values are compared as GoogleSQL compares them; whole rows by their JSON text, for floats, lists and documents
+cannot be grouped by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ingestion.errors import SchemaMismatch
+from ingestion.formats.types import type_label
+from ingestion.model.load import WriteDisposition
+from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchema
+from ingestion.warehouses.base import PublishRequest
+from ingestion.warehouses.bigquery.types import as_published, column_type, quoted
+
+VERDICT = "_ingestion_verdict"
+REPEATED = "REPEATED_KEY"
+PRESENT = "ALREADY_PRESENT"
+NULL_KEY = "NULL_KEY"
+AMBIGUOUS_KEY = "AMBIGUOUS_KEY"
+DELETED = "DELETED"
+_NUMBERS = (FieldType.INTEGER, FieldType.FLOAT, FieldType.NUMERIC, FieldType.BIGNUMERIC)
+_TIMES = (FieldType.DATE, FieldType.DATETIME, FieldType.TIMESTAMP)
+_NO_KEY = (FieldType.JSON, FieldType.RECORD)
+
+
+def judged(request: PublishRequest, staging: str, target: str, there: TableSchema | None) -> str:
+    """A query of the staged rows as they are published, with their verdicts."""
+    rows = f"(SELECT {_published(request.schema, there)} FROM {staging} AS s)"
+    deleted = _deleted(request)
+    if request.disposition.needs_key:
+        return _by_key(request, rows, deleted)
+    if request.disposition is WriteDisposition.WRITE_APPEND and request.skip_present and there is not None:
+        return _not_present(request, rows, target, there, deleted)
+    verdict = f"IF({deleted}, '{DELETED}', NULL)" if deleted else "CAST(NULL AS STRING)"
+    return f"SELECT r.*, {verdict} AS {VERDICT} FROM {rows} AS r"
+
+
+def _published(schema: TableSchema, there: TableSchema | None) -> str:
+    """Each column in the type that the target has or will have."""
+    columns = []
+    for field in schema.fields:
+        value = as_published(field, f"s.{quoted(field.name)}")
+        present = there.get(field.name) if there else None
+        if present is not None and column_type(present) != column_type(field):
+            value = f"CAST({value} AS {column_type(present)})"
+        columns.append(f"{value} AS {quoted(field.name)}")
+    return ", ".join(columns)
+
+
+def _by_key(request: PublishRequest, rows: str, deleted: str | None) -> str:
+    """One row per key: the latest. Equal copies are repeats; latest rows that differ are ambiguous."""
+    fields = key_fields(request.schema, request.key)
+    keys = ", ".join(comparable(field, "r.") for field in fields)
+    is_null = " OR ".join(f"r.{quoted(field.name)} IS NULL" for field in fields)
+    latest = request.schema.get(request.latest_by) if request.latest_by else None
+    order = f" ORDER BY r.{quoted(latest.name)} DESC NULLS LAST" if latest else ""
+    age = f"RANK() OVER (PARTITION BY {keys}{order})" if latest else "1"
+    row = f"TO_JSON_STRING(STRUCT({_named(request.schema.names, 'r.')}))"
+    chosen = f"IF({deleted}, '{DELETED}', NULL)" if deleted else "CAST(NULL AS STRING)"
+    helpers = "_ingestion_age, _ingestion_copy, _ingestion_latest"
+    return (
+        f"SELECT r.* EXCEPT ({helpers}), CASE WHEN {is_null} THEN '{NULL_KEY}' "
+        f"WHEN r._ingestion_age = 1 AND r._ingestion_latest > 1 THEN '{AMBIGUOUS_KEY}' "
+        f"WHEN r._ingestion_age > 1 OR r._ingestion_copy > 1 THEN '{REPEATED}' "
+        f"ELSE {chosen} END AS {VERDICT} FROM ("
+        f"SELECT r.*, COUNTIF(r._ingestion_age = 1 AND r._ingestion_copy = 1) OVER (PARTITION BY {keys}) "
+        f"AS _ingestion_latest FROM (SELECT r.*, {age} AS _ingestion_age, "
+        f"ROW_NUMBER() OVER (PARTITION BY {row}) AS _ingestion_copy FROM {rows} AS r) AS r) AS r"
+    )
+
+
+def _not_present(request: PublishRequest, rows: str, target: str, there: TableSchema, deleted: str | None) -> str:
+    """Mark staged rows that the target has already, as many copies as it has (a multiset difference)."""
+    common = [name for name in request.schema.names if there.get(name) is not None]
+    otherwise = f"IF({deleted}, '{DELETED}', NULL)" if deleted else "NULL"
+    if not common:
+        return f"SELECT r.*, CAST({otherwise} AS STRING) AS {VERDICT} FROM {rows} AS r"
+    staged_row = f"TO_JSON_STRING(STRUCT({_named(common, 'r.')}))"
+    present_row = f"TO_JSON_STRING(STRUCT({_named(common, 't.')}))"
+    return (
+        f"SELECT r.* EXCEPT (_ingestion_row, _ingestion_copy), "
+        f"IF(r._ingestion_copy <= COALESCE(p.copies, 0), '{PRESENT}', {otherwise}) AS {VERDICT} FROM ("
+        f"SELECT r.*, {staged_row} AS _ingestion_row, ROW_NUMBER() OVER (PARTITION BY {staged_row}) AS _ingestion_copy "
+        f"FROM {rows} AS r) AS r LEFT JOIN (SELECT {present_row} AS present, COUNT(*) AS copies FROM {target} AS t "
+        f"WHERE {_bound(request, there)} GROUP BY present) AS p ON p.present = r._ingestion_row"
+    )
+
+
+def _bound(request: PublishRequest, there: TableSchema) -> str:
+    window = request.window
+    column = there.get(window.key) if window else None
+    if window is None or column is None or request.schema.get(window.key) is None:
+        return "TRUE"
+    # A value that does not fit the column (it was converted) bounds nothing.
+    return f"COALESCE(t.{quoted(column.name)} >= SAFE_CAST(@window AS {column_type(column)}), TRUE)"
+
+
+def key_fields(schema: TableSchema, key: Sequence[str]) -> list[SchemaField]:
+    """The key's columns. Raises SchemaMismatch when there is none, or one that cannot be compared."""
+    missing = [name for name in key if schema.get(name) is None]
+    if missing or not key:
+        raise SchemaMismatch(f"the merge key {', '.join(missing) or '(none)'} is not among the columns", key=list(key))
+    fields = [field for name in key if (field := schema.get(name)) is not None]
+    for field in fields:
+        if field.type in _NO_KEY or field.mode is FieldMode.REPEATED:
+            raise SchemaMismatch(
+                f"the column {field.name} is {type_label(field)}, which BigQuery cannot compare: it is no merge key",
+                column=field.name,
+            )
+    return fields
+
+
+def comparable(field: SchemaField, prefix: str) -> str:
+    """SQL for a key column's value, to group by and to compare: floats by their text, NaN with NaN and 0 with -0."""
+    name = prefix + quoted(field.name)
+    return f"TO_JSON_STRING({name} + 0.0)" if field.type is FieldType.FLOAT else name
+
+
+def _deleted(request: PublishRequest) -> str | None:
+    """SQL that is true where a row `r` says of itself that it is deleted."""
+    if request.deleted_by is None:
+        return None
+    column = request.schema.get(request.deleted_by)
+    if column is None:
+        raise SchemaMismatch(
+            f"the column {request.deleted_by}, which marks deleted rows, is not among the columns "
+            f"{', '.join(request.schema.names)}",
+            column=request.deleted_by,
+        )
+    name = f"r.{quoted(column.name)}"
+    if column.mode is not FieldMode.REPEATED:
+        if column.type is FieldType.BOOLEAN:
+            return f"COALESCE({name}, FALSE)"
+        if column.type in _NUMBERS:
+            return f"COALESCE({name} <> 0, FALSE)"
+        if column.type in _TIMES:
+            return f"({name} IS NOT NULL)"
+    raise SchemaMismatch(
+        f"the column {column.name} is {type_label(column)} and cannot mark deleted rows; a BOOLEAN, a number, a date "
+        "or a timestamp can (transformation_params.type_conversions makes it one)",
+        column=column.name,
+    )
+
+
+def _named(names: Sequence[str], prefix: str) -> str:
+    return ", ".join(f"{prefix}{quoted(name)} AS {quoted(name)}" for name in names)
+
+
+def whole_row(schema: TableSchema, alias: str) -> str:
+    """SQL for a row's JSON text."""
+    return f"TO_JSON_STRING(STRUCT({_named(schema.names, f'{alias}.')}))"

@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ingestion.errors import ParseFailed
 from ingestion.formats.cells import CellFile
 from ingestion.formats.columns import Columns, Encoding, RawFile
 from ingestion.formats.detection import kind_of
 from ingestion.formats.dialect import Layout, layout_of
 from ingestion.formats.engine import Tick
-from ingestion.formats.records import LONGEST_ROW, Record, RecordParser
+from ingestion.formats.lines import is_text, text_lines
+from ingestion.formats.records import Record, RecordParser
 from ingestion.formats.rejects import Reject, RejectFile
 from ingestion.formats.unpacking import ByteStream, utf8_chunks
 from ingestion.model.extraction import FileExtraction
@@ -25,34 +25,35 @@ def stage_csv(
     stream: ByteStream,
     name: str,
     params: FileExtraction,
-    declared: Sequence[str],
-    null_values: Sequence[str],
     columns: Columns,
     path: Path,
     rejects: RejectFile,
     tick: Tick,
-) -> RawFile | None:
-    """Stage a CSV stream as cells in the Parquet file `path`. None when there is not even a header.
+) -> Sequence[RawFile]:
+    """Stage a CSV stream as cells in the Parquet file `path`. Nothing when there is not even a header.
 
-    `declared` names the columns of a file without a header. An unquoted null marker is NULL.
+    The schema names the columns of a file without a header. An unquoted null marker is NULL, and so is an empty
+    cell when none are given.
     """
+    declared = [field.name for field in params.schema_ or ()]
+    null_values = ("",) if params.null_values is None else params.null_values
     chunks = utf8_chunks(stream, name, params.encoding, tick)
     head, is_whole = _head(chunks)
     if not head.strip():
-        return None
+        return ()
     end = b"\n" if b"\n" in head or b"\r" not in head else b"\r"
     first = head.decode("utf-8", "surrogateescape").split(end.decode())
     if not (is_whole and first[-1]):
         first.pop()  # What follows the last line end: nothing, or a line that is cut off.
     layout = layout_of(first, name, params, kind_of(name).extension, declared, is_whole)
-    lines = _lines(itertools.chain([head], chunks), end, name)
+    lines = text_lines(itertools.chain([head], chunks), name, end)
     found = columns.of_file(layout.names)
     ids = [column.id for column in found]
     # Told types always fit; a row can only be rejected for a type that was there before.
     keeps_text = any(column.fixed for column in found)
     with CellFile(path, ids, null_values, keeps_text, layout.dialect.delimiter) as cells:
         _Rows(lines, layout, name, cells, rejects, tick).read()
-    return RawFile(name, path, Encoding.TEXT, dict.fromkeys(ids), cells.rows, "line", keeps_text)
+    return (RawFile(name, path, Encoding.TEXT, dict.fromkeys(ids), cells.rows, "line", keeps_text),)
 
 
 def _head(chunks: Iterator[bytes]) -> tuple[bytes, bool]:
@@ -64,21 +65,6 @@ def _head(chunks: Iterator[bytes]) -> tuple[bytes, bool]:
             return head, True
         head += chunk
     return head, False
-
-
-def _lines(chunks: Iterator[bytes], end: bytes, name: str) -> Iterator[str]:
-    """Lines without their ends; bytes that are not UTF-8 become lone surrogates."""
-    rest = b""
-    separator = end.decode()
-    for chunk in chunks:
-        block, found, tail = (rest + chunk).rpartition(end)
-        if len(tail) > LONGEST_ROW:
-            raise ParseFailed(f"'{name}' has a line of more than {LONGEST_ROW} bytes", object=name)
-        rest = tail
-        if found:
-            yield from block.decode("utf-8", "surrogateescape").split(separator)
-    if rest:
-        yield rest.decode("utf-8", "surrogateescape")
 
 
 class _Rows:
@@ -128,7 +114,7 @@ class _Rows:
         cells = record.cells
         if len(cells) == self._width + 1 and not cells[-1] and self._width not in record.quoted:
             cells = cells[:-1]  # A delimiter at the end of the line.
-        if not record.text.isascii() and not _is_text(record.text):
+        if not record.text.isascii() and not is_text(record.text):
             self._reject(record, number, "INVALID_ENCODING", None, "UTF-8", "bytes that are not UTF-8")
         elif record.error is not None:
             self._reject(record, number, record.error[0], None, "a row as the dialect writes it", record.error[1])
@@ -146,12 +132,4 @@ class _Rows:
 
 
 def _is_simple_text(line: str) -> bool:
-    return "\ufeff" not in line and _is_text(line)
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return "\ufeff" not in line and is_text(line)

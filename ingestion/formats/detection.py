@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Literal
 
 from ingestion.errors import ParseFailed
 from ingestion.model.extraction import FileFormat
-
-Compression = Literal["none", "gzip", "zip"]
+from ingestion.model.extraction.files import Compression as Compression
 
 _FORMATS: Mapping[str, FileFormat] = {
     ".csv": FileFormat.CSV,
@@ -18,9 +16,23 @@ _FORMATS: Mapping[str, FileFormat] = {
     ".json": FileFormat.JSON,
     ".ndjson": FileFormat.JSON,
     ".jsonl": FileFormat.JSON,
+    ".avro": FileFormat.AVRO,
     ".parquet": FileFormat.PARQUET,
+    ".orc": FileFormat.ORC,
+    ".xml": FileFormat.XML,
+    ".txt": FileFormat.TEXT,
 }
-_COMPRESSIONS: Mapping[str, Compression] = {".gz": "gzip", ".zip": "zip"}
+_COMPRESSIONS: Mapping[str, Compression] = {
+    ".gz": "gzip",
+    ".bz2": "bzip2",
+    ".xz": "xz",
+    ".zst": "zstd",
+    ".zip": "zip",
+    ".tar": "tar",
+    ".tgz": "tar",
+    ".tbz2": "tar",
+    ".txz": "tar",
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,8 @@ def kind_of(name: str) -> FileKind:
     path = PurePosixPath(name.lower())
     compression = _COMPRESSIONS.get(path.suffix, "none")
     extension = path.suffix if compression == "none" else path.with_suffix("").suffix
+    if extension == ".tar":
+        compression, extension = "tar", path.with_suffix("").with_suffix("").suffix
     return FileKind(_FORMATS.get(extension), compression, extension)
 
 
@@ -46,7 +60,7 @@ def require_format(name: str, declared: FileFormat | None) -> FileFormat:
     if told is None:
         raise ParseFailed(
             f"The format of '{name}' cannot be told from its name: it ends in none of {', '.join(_FORMATS)} "
-            f"(with .gz or .zip after it or not); set file_format to one of {', '.join(FileFormat)}",
+            f"(with {', '.join(_COMPRESSIONS)} after it or not); set file_format to one of {', '.join(FileFormat)}",
             object=name,
         )
     return told

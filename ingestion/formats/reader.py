@@ -11,22 +11,30 @@ from typing import Any
 import duckdb
 
 from ingestion.errors import ParseFailed, SchemaMismatch
+from ingestion.formats.avro_files import stage_avro
 from ingestion.formats.casting import Formats
 from ingestion.formats.columns import Columns, Encoding, RawFile, Target
 from ingestion.formats.delimited import stage_csv
-from ingestion.formats.detection import kind_of, require_format
+from ingestion.formats.detection import Compression, kind_of, require_format
 from ingestion.formats.engine import engine, row_group_size
 from ingestion.formats.json_files import stage_json
 from ingestion.formats.nested import is_nested, require_readable
+from ingestion.formats.orc_files import stage_orc
 from ingestion.formats.parquet_files import stage_parquet
 from ingestion.formats.rejects import RejectFile
 from ingestion.formats.staged import StagedFile, staged_file
+from ingestion.formats.text_files import stage_text
 from ingestion.formats.typed import Reading, collect_misfits, learn, write_typed
-from ingestion.formats.unpacking import ByteStream, compression_of, decompressed, naming_member
+from ingestion.formats.unpacking import CHUNK, HEAD_BYTES, ByteStream, compression_of, decompressed, naming_member
+from ingestion.formats.xml_files import stage_xml
 from ingestion.model.extraction import FileExtraction, FileFormat
 from ingestion.model.schema import SchemaField, TableSchema
 
 Progress = Callable[[Mapping[str, Any]], None]
+StreamStager = Callable[
+    [ByteStream, str, FileExtraction, Columns, Path, RejectFile, Callable[[], None]], Sequence[RawFile]
+]
+PathStager = Callable[[Path, str, Columns, Path, Callable[[], None]], RawFile]
 
 
 @dataclass(frozen=True)
@@ -116,11 +124,11 @@ class _Job:
         self.bytes_read += file.size_bytes
         self._tick()
         try:
-            self._use_format(naming_member(fetched, file.name) or file.name)
-            if self._format is FileFormat.PARQUET:
-                self._stage_parquet(file, fetched)
+            told = self._use_format(naming_member(fetched, file.name) or file.name)
+            if told in _PATH_STAGERS:
+                self._stage_paths(file, fetched, _PATH_STAGERS[told])
             else:
-                self._stage_streams(file, fetched)
+                self._stage_streams(file, fetched, _STREAM_STAGERS[told])
         finally:
             fetched.unlink()
         self._tick()
@@ -149,7 +157,7 @@ class _Job:
             return StagedFile(path.name, 0, 0, "")
         return staged_file(path, good)
 
-    def _use_format(self, name: str) -> None:
+    def _use_format(self, name: str) -> FileFormat:
         told = require_format(name, self._params.file_format)
         if self._format is None:
             self._format = told
@@ -160,54 +168,43 @@ class _Job:
                 f"narrow file_pattern or set file_format",
                 object=name,
             )
+        return told
 
     def _declared(self, told: FileFormat) -> Sequence[SchemaField]:
         declared = self._params.schema_ or ()
         for field in declared:
-            if told is FileFormat.CSV and is_nested(field):
-                raise SchemaMismatch(f"The column '{field.name}' is declared as nested, which CSV cannot hold")
-            if told is FileFormat.JSON:
+            if told in _FLAT and is_nested(field):
+                raise SchemaMismatch(f"The column '{field.name}' is declared as nested, which {told} cannot hold")
+            if told in _TREES:
                 require_readable(field)
         return declared
 
-    def _stage_parquet(self, file: LocalFile, fetched: Path) -> None:
-        with fetched.open("rb") as head:
-            compression = compression_of(file.name, head.read(4), self._params.compression)
+    def _compression(self, file: LocalFile, fetched: Path) -> Compression:
+        with fetched.open("rb") as opened:
+            return compression_of(file.name, opened.read(HEAD_BYTES), self._params.compression)
+
+    def _stage_streams(self, file: LocalFile, fetched: Path, stage: StreamStager) -> None:
+        compression = self._compression(file, fetched)
+        for name, stream in decompressed(fetched, file.name, compression, self._params.archive_member):
+            named = name if kind_of(name).file_format else file.name
+            raws = stage(stream, named, self._params, self._columns, self._path("raw"), self._rejects, self._tick)
+            for raw in raws:
+                self._add(raw)
+
+    def _stage_paths(self, file: LocalFile, fetched: Path, stage: PathStager) -> None:
+        """Formats that are read from their end need a plain file on disk."""
+        compression = self._compression(file, fetched)
         if compression == "none":
-            self._add(stage_parquet(fetched, file.name, self._columns, self._path("raw"), self._tick))
+            self._add(stage(fetched, file.name, self._columns, self._path("raw"), self._tick))
             return
         for name, stream in decompressed(fetched, file.name, compression, self._params.archive_member):
             plain = self._path("plain")
-            _write_stream(stream, plain)
-            self._add(stage_parquet(plain, name, self._columns, self._path("raw"), self._tick))
+            with plain.open("wb") as out:
+                while chunk := stream.read(CHUNK):
+                    out.write(chunk)
+                    self._tick()
+            self._add(stage(plain, name, self._columns, self._path("raw"), self._tick))
             plain.unlink()
-
-    def _stage_streams(self, file: LocalFile, fetched: Path) -> None:
-        with fetched.open("rb") as head:
-            compression = compression_of(file.name, head.read(4), self._params.compression)
-        for name, stream in decompressed(fetched, file.name, compression, self._params.archive_member):
-            if self._format is FileFormat.CSV:
-                self._stage_csv(name if kind_of(name).file_format else file.name, stream)
-            else:
-                path = self._path("raw")
-                parts = stage_json(stream, name, self._params, self._columns, path, self._rejects, self._tick)
-                for raw in parts:
-                    self._add(raw)
-
-    def _stage_csv(self, name: str, stream: ByteStream) -> None:
-        raw = stage_csv(
-            stream,
-            name,
-            self._params,
-            [field.name for field in self._params.schema_ or ()],
-            ("",) if self._params.null_values is None else self._params.null_values,
-            self._columns,
-            self._path("raw"),
-            self._rejects,
-            self._tick,
-        )
-        if raw is not None:
-            self._add(raw)
 
     def _add(self, raw: RawFile) -> None:
         if raw.encoding is not Encoding.NATIVE:
@@ -223,13 +220,22 @@ class _Job:
         self._progress({"rows_extracted": self._rows + self._rejects.count, "bytes_processed": self.bytes_read})
 
 
+_FLAT = (FileFormat.CSV, FileFormat.TEXT)
+_TREES = (FileFormat.JSON, FileFormat.XML)
 _ENCODINGS: Mapping[FileFormat, Encoding] = {
     FileFormat.CSV: Encoding.TEXT,
+    FileFormat.TEXT: Encoding.TEXT,
     FileFormat.JSON: Encoding.TOKEN,
+    FileFormat.XML: Encoding.MARKUP,
+    FileFormat.AVRO: Encoding.NATIVE,
     FileFormat.PARQUET: Encoding.NATIVE,
+    FileFormat.ORC: Encoding.NATIVE,
 }
-
-
-def _write_stream(stream: ByteStream, path: Path) -> None:
-    with path.open("wb") as out:
-        shutil.copyfileobj(stream, out, 1 << 20)
+_STREAM_STAGERS: Mapping[FileFormat, StreamStager] = {
+    FileFormat.CSV: stage_csv,
+    FileFormat.TEXT: stage_text,
+    FileFormat.JSON: stage_json,
+    FileFormat.XML: stage_xml,
+    FileFormat.AVRO: stage_avro,
+}
+_PATH_STAGERS: Mapping[FileFormat, PathStager] = {FileFormat.PARQUET: stage_parquet, FileFormat.ORC: stage_orc}

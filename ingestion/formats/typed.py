@@ -111,13 +111,20 @@ def collect_misfits(
                     error_code="REQUIRED_NULL" if is_missing else "TYPE_MISMATCH",
                     column_name=value.target.field.name,
                     expected=type_label(value.target.field) + (" REQUIRED" if is_missing else ""),
-                    got=None if is_missing else _shown(cell),
+                    got=None
+                    if is_missing
+                    else _shown(_element_text(cell) if raw.encoding is Encoding.MARKUP else cell),
                     raw_row=raw_row if raw_row is not None else _row_text(raw, names, ids, cells),
                     raw_columns=None if raw_row is None else json.dumps([names[column] for column in ids]),
                 )
             )
             count += 1
     return count
+
+
+def _element_text(token: Any) -> Any:
+    """The text of an element as it stood in the document; nested ones as JSON."""
+    return json.loads(token) if token.startswith('"') else token
 
 
 def _shown(cell: Any) -> str:

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
-import fnmatch
 import gzip
+import lzma
+import re
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
-from typing import Protocol
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from ingestion.errors import FileMissing, ParseFailed, PartialFile
+import pyarrow as pa
+
+from ingestion.errors import ParseFailed
+from ingestion.formats.archives import tar_members, zip_members
 from ingestion.formats.detection import Compression, kind_of
+from ingestion.formats.guarded import ByteStream as ByteStream
+from ingestion.formats.guarded import Guarded
 
 CHUNK = 1 << 20
-_EXPANSION_LIMIT = 250
-_EXPANSION_FREE_BYTES = 1 << 30
+HEAD_BYTES = 512
+"""As much of a file as is needed to tell its compression."""
+_TAR_MAGIC_AT = 257
+_MAGIC: Mapping[Compression, re.Pattern[bytes]] = {
+    "gzip": re.compile(rb"\x1f\x8b"),
+    "zip": re.compile(rb"PK\x03\x04"),
+    "bzip2": re.compile(rb"BZh[1-9]1AY&SY"),
+    "xz": re.compile(rb"\xfd7zXZ\x00"),
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
+}
+_INSIDE_TAR = ("tar", "gzip", "bzip2", "xz", "zstd")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -28,124 +45,75 @@ _BOMS = (
 Tick = Callable[[], None]
 
 
-class ByteStream(Protocol):
-    """Something that gives bytes until it gives none."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes; b"" at the end."""
-        ...
-
-
 def compression_of(name: str, head: bytes, declared: Compression | None) -> Compression:
-    """The declared compression, else the one told by the name, else by the first bytes."""
+    """The declared compression, else the one told by the name, else by the first HEAD_BYTES bytes."""
     if declared is not None:
         return declared
-    if head.startswith(b"\x1f\x8b"):
-        return "gzip"
-    if head.startswith(b"PK\x03\x04"):
-        return "zip"
-    told = kind_of(name).compression
-    if told != "none" and head:
+    told, seen = kind_of(name).compression, _seen(head)
+    if told == "tar" and (seen in _INSIDE_TAR or not head):
+        return "tar"
+    if told not in ("none", seen) and head:
         raise ParseFailed(f"'{name}' is named as {told} but does not begin like {told}", object=name)
-    return "none"
+    return seen
+
+
+def _seen(head: bytes) -> Compression:
+    if head[_TAR_MAGIC_AT:].startswith(b"ustar"):
+        return "tar"
+    return next((kind for kind, magic in _MAGIC.items() if magic.match(head)), "none")
 
 
 def decompressed(
     path: Path, name: str, compression: Compression, member: str | None
-) -> Iterator[tuple[str, ByteStream]]:
-    """The plain byte streams in the file at `path`, each with the name to call it by; only zip has several.
+) -> Generator[tuple[str, ByteStream]]:
+    """The plain byte streams in the file at `path`, each with the name to call it by; only archives have several.
 
     Raises PartialFile when an archive ends early and ParseFailed when it is none, is encrypted, holds names
     that leave the archive, or expands absurdly. The streams raise the same while they are read.
     """
     if compression == "zip":
-        yield from _members(path, name, member)
-    elif compression == "gzip":
-        with gzip.open(path, "rb") as stream:
-            yield name, _Guarded(stream, name, path.stat().st_size)
+        yield from zip_members(path, name, member)
+    elif compression == "tar":
+        with path.open("rb") as file:
+            inner = _seen(file.read(HEAD_BYTES))
+        with _opened(path, name, "none" if inner in ("tar", "zip") else inner) as stream:
+            yield from tar_members(stream, name, member)
     else:
-        with path.open("rb") as plain:
-            yield name, plain
+        with _opened(path, name, compression) as stream:
+            yield name, stream
+
+
+@contextmanager
+def _opened(path: Path, name: str, compression: Compression) -> Iterator[ByteStream]:
+    with _OPENERS[compression](path) as stream:
+        yield stream if compression == "none" else Guarded(stream, name, path.stat().st_size)
+
+
+def _open_zstd(path: Path) -> Any:
+    return pa.input_stream(str(path), compression="zstd")
+
+
+_OPENERS: Mapping[Compression, Callable[[Path], Any]] = {
+    "none": partial(open, mode="rb"),
+    "gzip": gzip.open,
+    "bzip2": bz2.open,
+    "xz": lzma.open,
+    "zstd": _open_zstd,
+}
 
 
 def naming_member(path: Path, name: str) -> str | None:
-    """The first member's name when `name` says only that it is a zip archive; None otherwise."""
+    """The first member's name when `name` says only that it is an archive; None otherwise."""
     kind = kind_of(name)
-    if kind.compression != "zip" or kind.file_format is not None or not zipfile.is_zipfile(path):
+    if kind.file_format is not None:
         return None
-    with zipfile.ZipFile(path) as archive:
-        return next((info.filename for info in archive.infolist() if kind_of(info.filename).file_format), None)
-
-
-def _members(path: Path, name: str, wanted: str | None) -> Iterator[tuple[str, ByteStream]]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise PartialFile(f"The zip archive '{name}' is cut off or damaged: {error}", object=name) from error
-    with archive:
-        members = [info for info in archive.infolist() if not info.is_dir()]
-        for info in members:
-            _check_member(info, name)
-        chosen = [info for info in members if _is_chosen(info.filename, wanted)]
-        if not chosen:
-            raise FileMissing(
-                f"The zip archive '{name}' has no member that matches '{wanted or '*'}'; "
-                f"it has {', '.join(sorted(info.filename for info in members)[:10]) or 'none'}",
-                object=name,
-            )
-        for info in sorted(chosen, key=lambda info: info.filename):
-            label = name if len(chosen) == 1 else f"{name}/{info.filename}"
-            try:
-                with archive.open(info) as stream:
-                    yield label, _Guarded(stream, label, info.compress_size)
-            except (NotImplementedError, zipfile.BadZipFile) as error:
-                raise ParseFailed(f"The member '{info.filename}' of '{name}' cannot be read: {error}") from error
-
-
-def _check_member(info: zipfile.ZipInfo, name: str) -> None:
-    member = PurePosixPath(info.filename.replace("\\", "/"))
-    if info.flag_bits & 0x1:
-        raise ParseFailed(f"The zip archive '{name}' is encrypted ('{info.filename}'), which is not read", object=name)
-    if member.is_absolute() or ".." in member.parts or (member.parts[:1] and member.parts[0].endswith(":")):
-        raise ParseFailed(f"The zip archive '{name}' has a member outside itself: '{info.filename}'", object=name)
-    if _is_absurd(info.file_size, info.compress_size):
-        raise ParseFailed(
-            f"The member '{info.filename}' of '{name}' would grow from {info.compress_size} to {info.file_size} bytes, "
-            f"which no real data does",
-            object=name,
-        )
-
-
-def _is_chosen(filename: str, wanted: str | None) -> bool:
-    if wanted is None:
-        return not filename.startswith("__MACOSX/") and not PurePosixPath(filename).name.startswith(".")
-    return fnmatch.fnmatchcase(filename, wanted)
-
-
-def _is_absurd(plain: int, packed: int) -> bool:
-    return plain > _EXPANSION_FREE_BYTES and plain > _EXPANSION_LIMIT * max(packed, 1)
-
-
-class _Guarded:
-    """A decompressing stream whose errors are ours and whose expansion is bounded."""
-
-    def __init__(self, stream: ByteStream, name: str, packed: int) -> None:
-        self._stream = stream
-        self._name = name
-        self._packed = packed
-        self._plain = 0
-
-    def read(self, size: int = -1, /) -> bytes:
-        try:
-            data = self._stream.read(size)
-        except EOFError as error:
-            raise PartialFile(f"'{self._name}' ends too early: {error}", object=self._name) from error
-        except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, OSError) as error:
-            raise ParseFailed(f"'{self._name}' cannot be decompressed: {error}", object=self._name) from error
-        self._plain += len(data)
-        if _is_absurd(self._plain, self._packed):
-            raise ParseFailed(f"'{self._name}' expands beyond {self._plain} bytes, which no real data does")
-        return data
+    if kind.compression == "zip" and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return next((info.filename for info in archive.infolist() if kind_of(info.filename).file_format), None)
+    if kind.compression == "tar":
+        with closing(decompressed(path, name, "tar", None)) as members:
+            return next((label for label, _ in members if kind_of(label).file_format), None)
+    return None
 
 
 def encoding_of(head: bytes, declared: str | None) -> tuple[str, int]:

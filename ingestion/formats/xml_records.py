@@ -28,7 +28,7 @@ _FEED = 64 << 10
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _XML_NAMESPACE = "http://www.w3.org/XML/1998/namespace"
 _DOCTYPE = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s+|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL | re.IGNORECASE)
-_ENDS_EARLY = frozenset({4, 5, 73, 74, 77})  # Nothing there, and what libxml2 says of a document that is cut off.
+_WRONG_AT_THE_END = frozenset({4, 5, 76})  # No tag at all, text after the end, another end tag: nothing is missing.
 _TOO_LONG = 114
 _NO_ELEMENT = 1
 
@@ -120,11 +120,11 @@ class _Reading:
         try:
             root: Element = self._parser.close()
         except self._syntax_error as error:
-            raise self._failure(error) from error
+            raise self._failure(error, at_end=True) from error
         return root
 
-    def _failure(self, error: Any) -> ParseFailed | PartialFile | TooLarge:
-        return syntax_failure(error, self._name, self._count)
+    def _failure(self, error: Any, at_end: bool = False) -> ParseFailed | PartialFile | TooLarge:
+        return syntax_failure(error, self._name, self._count, at_end)
 
     def _finished(self) -> Iterator[dict[str, Any]]:
         if self._layout.record_tag == NOTHING:
@@ -193,7 +193,7 @@ class _Reading:
             )
 
 
-def syntax_failure(error: Any, name: str, count: int) -> ParseFailed | PartialFile | TooLarge:
+def syntax_failure(error: Any, name: str, count: int, at_end: bool) -> ParseFailed | PartialFile | TooLarge:
     """Our error for what the parser says when `count` whole records were read, with line and column."""
     line, column = error.position
     if error.code == _NO_ELEMENT:
@@ -204,7 +204,7 @@ def syntax_failure(error: Any, name: str, count: int) -> ParseFailed | PartialFi
     message = f"'{name}', line {line}, column {column}: {(error.msg or '').strip()}"
     if error.code == _TOO_LONG or "XML_PARSE_HUGE" in (error.msg or ""):
         return TooLarge(message, object=name, line=line)
-    if error.code in _ENDS_EARLY and "not found" not in (error.msg or ""):
+    if at_end and error.code not in _WRONG_AT_THE_END:
         return PartialFile(f"The XML ends too early. {message}", object=name, line=line)
     return ParseFailed(message, object=name, line=line)
 

@@ -30,5 +30,7 @@ def test_names(name: str, kind: FileKind) -> None:
 def test_a_declared_format_wins_over_the_name() -> None:
     assert require_format("a.csv", FileFormat.JSON) is FileFormat.JSON
     assert require_format("a.csv", None) is FileFormat.CSV
-    with pytest.raises(ParseFailed, match=r"'a\.dat'.*set file_format to one of CSV, JSON, PARQUET"):
+    with pytest.raises(
+        ParseFailed, match=r"'a\.dat'.*set file_format to one of CSV, JSON, AVRO, PARQUET, ORC, XML, TEXT"
+    ):
         require_format("a.dat", None)

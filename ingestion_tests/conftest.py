@@ -8,10 +8,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ingestion.processes.signals import hear_interrupts
 from ingestion.store import Store
 from ingestion.store.tables import definition_token, metadata
+from ingestion_tests.servers.mariadb import MariadbServer
 from ingestion_tests.servers.postgres import PostgresServer
 
 pytest_plugins = ["ingestion_tests.servers.stack"]
@@ -20,14 +22,26 @@ DATABASES = ("sqlite", "postgresql")
 
 
 def pytest_configure() -> None:
-    """Stop as usual, and let what the tests start stop as usual, where a shell runs them in the background."""
+    """Stop as usual, and let what the tests start stop as usual, where a shell runs them in the background.
+
+    How long a made-up example takes says nothing on a machine that others use too.
+    """
     hear_interrupts()
+    settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """One PostgreSQL server for the whole session; make a database per test."""
     with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariadbServer]:
+    """One MariaDB server for the whole session; make a database per test."""
+    with MariadbServer() as server:
         yield server
 
 

@@ -167,7 +167,8 @@ def test_a_merge_adds_columns_too(warehouse: DuckDBWarehouse, tmp_path: Path) ->
     assert query(warehouse, "SELECT id, name FROM orders ORDER BY id") == [(1, "a"), (2, "bb"), (3, "c")]
 
 
-def test_threads_of_one_process_take_turns(warehouse: DuckDBWarehouse, tmp_path: Path) -> None:
+def test_threads_of_one_process_take_turns(tmp_path: Path) -> None:
+    warehouse = DuckDBWarehouse(tmp_path / "warehouse", wait_seconds=120)
     failures: list[IngestionError] = []
 
     def work(number: int) -> None:

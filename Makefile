@@ -24,7 +24,7 @@ up: $(VENV)/.demo
 test: $(VENV)/.test
 	sh scripts/install_test_servers.sh
 	$(BIN)/python scripts/install_bigquery_emulator.py
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

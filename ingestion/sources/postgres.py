@@ -1,18 +1,20 @@
 """PostgreSQL: tables and queries through COPY, in one read-only snapshot.
 
-COPY as text is the one way out of PostgreSQL that changes no value; its text is then cast by the same
-strict rules as a CSV file's, so what does not fit is rejected and counted.
+COPY as text is the one way out of PostgreSQL that changes no value; the text is then typed exactly, and what no
+type can hold is rejected and counted.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from ingestion.errors import QueryFailed
+from ingestion.errors import QueryFailed, SchemaMismatch, SourceChanged
+from ingestion.formats.engine import row_group_size
 from ingestion.formats.samples import sample_rows
 from ingestion.model.connections import CloudSqlConnection
-from ingestion.model.execution import ExecutionParams
 from ingestion.model.extraction import DatabaseExtraction, as_columns
 from ingestion.sources.base import (
     ConnectionReport,
@@ -21,79 +23,160 @@ from ingestion.sources.base import (
     ExtractionRequest,
     ObjectDescription,
 )
+from ingestion.sources.cloud_sql import endpoint_of
+from ingestion.sources.database_reading import Amount, throttled
+from ingestion.sources.database_staging import PART_BYTES, Part, PartWriter, StagedColumn, staged
 from ingestion.sources.postgres_check import check_connection
-from ingestion.sources.postgres_connection import STATEMENT_SECONDS, Session, session
-from ingestion.sources.postgres_copy import CHUNK_BYTES, CopyReading
+from ingestion.sources.postgres_connection import Login, Session, interrupt_of, session, snapshot_of
+from ingestion.sources.postgres_copy import copy_rows
+from ingestion.sources.postgres_parts import parts_of
 from ingestion.sources.postgres_relation import Relation, query_relation, table_relation
 from ingestion.sources.postgres_window import Window, window_of
+from ingestion.sources.watching import Watching
 
 _DESCRIBE_SECONDS = 60.0
 
 
 class PostgresConnector:
-    """Reads one database. `chunk_bytes` is the text that is taken before it is compacted."""
+    """Reads one database. `part_bytes` is the text that goes into one staged file."""
 
-    def __init__(
-        self, connection: CloudSqlConnection, context: ConnectorContext, chunk_bytes: int = CHUNK_BYTES
-    ) -> None:
+    def __init__(self, connection: CloudSqlConnection, context: ConnectorContext, part_bytes: int = PART_BYTES) -> None:
         self._connection = connection
         self._context = context
-        self._chunk_bytes = chunk_bytes
+        self._part_bytes = part_bytes
 
     def check(self, timeout_seconds: float) -> ConnectionReport:
-        """Name resolution, TCP, TLS, authentication and the right to read, each on its own."""
+        """Name resolution, TCP, TLS, authentication, the list of tables and the right to read, each on its own."""
         return check_connection(self._connection, self._context, timeout_seconds)
 
     def describe(self, object_name: str, sample_rows_wanted: int) -> ObjectDescription:
         """The columns of `table` or `schema.table` and its first rows. Raises ObjectMissing."""
         with (
-            session(self._connection, self._context, statement_seconds=_DESCRIBE_SECONDS) as opened,
+            endpoint_of(self._connection, self._context) as endpoint,
+            session(Login(self._connection, self._context, endpoint, _DESCRIBE_SECONDS)) as opened,
             tempfile.TemporaryDirectory(prefix="describe-") as folder,
         ):
             relation = table_relation(opened, object_name)
+            columns = [column.staged for column in relation.columns]
+            writer = PartWriter(Path(folder), "part", columns, relation.label, "row", row_group_size(None))
             window = Window(order=f" LIMIT {int(sample_rows_wanted)}")
-            staged = Path(folder, "staged")
-            reading = CopyReading(relation, staged, None, lambda metrics: None, self._chunk_bytes).read(
-                opened, window, None
-            )
-            rows = sample_rows([staged / file.name for file in reading.files], reading.schema, sample_rows_wanted)
-        return ObjectDescription(object_name, reading.schema, rows)
+            part = copy_rows(opened, relation, window, writer, Amount(), lambda: None)
+            schema, files = staged(columns, [part], Path(folder))
+            rows = sample_rows([Path(folder, file.name) for file in files], schema, sample_rows_wanted)
+        return ObjectDescription(object_name, schema, rows)
 
     def extract(self, request: ExtractionRequest) -> Extraction:
         """Read the table or query of the request, all of it or from its cursor on."""
         params = request.params
         assert isinstance(params, DatabaseExtraction)
-        seconds = params.statement_timeout_seconds or STATEMENT_SECONDS
-        with session(self._connection, self._context, statement_seconds=seconds) as opened:
-            relation = self._relation(opened, params, request)
-            window = window_of(opened, relation, params.incremental_key, request.cursor, request.execution)
-            reading = CopyReading(
-                relation, request.folder, request.known_schema, request.progress, self._chunk_bytes
-            ).read(opened, window, request.execution.batch_size)
+        reading = _Reading(self._connection, self._context, request, params, self._part_bytes)
+        return reading.watching.run(reading.extraction)[0]
+
+
+class _Reading:
+    """One extraction: threads that read, and the amounts they have got so far."""
+
+    def __init__(
+        self,
+        connection: CloudSqlConnection,
+        context: ConnectorContext,
+        request: ExtractionRequest,
+        params: DatabaseExtraction,
+        part_bytes: int,
+    ) -> None:
+        self._connection, self._context, self._part_bytes = connection, context, part_bytes
+        self._request, self._params = request, params
+        self._amounts: list[Amount] = []
+        self.watching = Watching(throttled(request.progress, self._amounts))
+
+    def extraction(self) -> Extraction:
+        """The whole of it, in a thread that may be interrupted."""
+        params, request = self._params, self._request
+        with endpoint_of(self._connection, self._context, self.watching.check) as endpoint:
+            login = Login(self._connection, self._context, endpoint, params.statement_timeout_seconds)
+            with session(login) as opened, self.watching.interrupting(interrupt_of(opened)):
+                relation = self._relation(opened)
+                _check_mark(relation, params.deleted_column)
+                columns = [column.staged.settled(request.known_schema) for column in relation.columns]
+                window = window_of(opened, relation, params, request.cursor, request.execution)
+                parts = self._parts(login, opened, relation, columns, window)
+            schema, files = staged(columns, parts, request.folder, self.watching.check)
         return Extraction(
-            schema=reading.schema,
-            files=reading.files,
-            rejects=reading.rejects,
-            rows=reading.rows - reading.rejected,
-            rejected=reading.rejected,
-            bytes_read=reading.bytes_read,
+            schema=schema,
+            files=files,
+            rejects=[file for part in parts for file in part.rejects],
+            rows=sum(part.rows - part.rejected for part in parts),
+            rejected=sum(part.rejected for part in parts),
+            bytes_read=sum(amount.bytes for amount in self._amounts),
             keys=as_columns(params.primary_key) or relation.keys,
             cursor=window.cursor,
-            task_params=_task_params(self._connection, params, request.execution, request.folder),
+            read_from=window.read_from,
+            task_params=self._task_params(len(parts)),
         )
 
-    @staticmethod
-    def _relation(opened: Session, params: DatabaseExtraction, request: ExtractionRequest) -> Relation:
-        if params.query is not None:
-            return query_relation(opened, params.query, request.interval)
-        if params.table is None:
+    def _relation(self, opened: Session) -> Relation:
+        if self._params.query is not None:
+            return query_relation(opened, self._params.query, self._request.interval)
+        if self._params.table is None:
             raise QueryFailed("extraction_params must name a table or hold a query")
-        return table_relation(opened, params.table)
+        return table_relation(opened, self._params.table)
+
+    def _parts(
+        self, login: Login, opened: Session, relation: Relation, columns: Sequence[StagedColumn], window: Window
+    ) -> Sequence[Part]:
+        if self._params.partition_column is None:
+            return [self._part(opened, relation, columns, window, "part", "row")]
+        plan = parts_of(opened, relation, window, self._params.partition_column, self._params.parts)
+        snapshot = snapshot_of(opened)
+
+        def read(index: int, of: Window) -> Part:
+            with session(login, snapshot) as own, inner.interrupting(interrupt_of(own)):
+                return self._part(own, relation, columns, of, f"part-{index:02d}", f"part {index}, row")
+
+        inner = Watching(self.watching.check)
+        parts = inner.run(*(partial(read, index, of) for index, of in enumerate(plan.windows)))
+        rows = sum(part.rows for part in parts)
+        if rows != plan.rows:
+            raise SourceChanged(
+                f"{relation.label} has {plan.rows} rows, but its {len(parts)} parts have {rows}: it does not give the "
+                f"same rows each time. Order it fully, or read it without partition_column"
+            )
+        return parts
+
+    def _part(
+        self,
+        opened: Session,
+        relation: Relation,
+        columns: Sequence[StagedColumn],
+        window: Window,
+        prefix: str,
+        unit: str,
+    ) -> Part:
+        amount = Amount()
+        self._amounts.append(amount)
+        check = self.watching.check
+        group = row_group_size(self._request.execution.batch_size)
+        folder = self._request.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        writer = PartWriter(folder, prefix, columns, relation.label, unit, group, self._part_bytes, check)
+        return copy_rows(opened, relation, window, writer, amount, check)
+
+    def _task_params(self, parts: int) -> dict[str, object]:
+        params, connection = self._params, self._connection
+        instance = connection.instance_name or connection.host or connection.unix_socket
+        read = {"sql": params.query} if params.query is not None else {"table": params.table}
+        if params.partition_column is not None:
+            read["parts"] = str(parts)
+        return {"instance": instance, "database": connection.database, **read, "destination": str(self._request.folder)}
 
 
-def _task_params(
-    connection: CloudSqlConnection, params: DatabaseExtraction, execution: ExecutionParams, folder: Path
-) -> dict[str, object]:
-    instance = connection.instance_name or connection.host or connection.unix_socket
-    read = {"sql": params.query} if params.query is not None else {"table": params.table}
-    return {"instance": instance, "database": connection.database, **read, "destination": str(folder)}
+def _check_mark(relation: Relation, column: str | None) -> None:
+    if column is None:
+        return
+    kind = relation.column(column).type
+    if not kind.can_mark_deletion:
+        raise SchemaMismatch(
+            f"deleted_column '{column}' is {kind.label}, which cannot mark deleted rows; it must be a boolean, a "
+            f"number, a date or a timestamp",
+            column=column,
+        )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
+
+import psycopg
+from psycopg import sql
 
 from ingestion.errors import (
     ConnectionFailed,
@@ -19,120 +19,109 @@ from ingestion.errors import (
 )
 from ingestion.model.connections import CloudSqlConnection
 from ingestion.sources.base import ConnectionReport, ConnectorContext
-from ingestion.sources.postgres_connection import Address, Session, address_of, session
+from ingestion.sources.checks import Checks, reach_host
+from ingestion.sources.cloud_sql import Endpoint, endpoint_of
+from ingestion.sources.postgres_connection import Login, Session, address_of, session, statement_failure
 
-_READABLE = """
-SELECT count(*), count(*) FILTER (WHERE readable), coalesce(sum(size) FILTER (WHERE readable), 0) FROM (
-    SELECT has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AS readable,
-           pg_table_size(c.oid) AS size
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-) AS relations
+_TABLES = """
+SELECT n.nspname, c.relname, pg_table_size(c.oid), c.relkind IN ('r', 'm'),
+       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AS readable
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ORDER BY n.nspname, c.relname
 """
-
-
-@dataclass
-class _Steps:
-    """The steps taken so far, each with its outcome."""
-
-    deadline: float
-    checks: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def left(self) -> float:
-        return max(self.deadline - time.monotonic(), 0.1)
-
-    def passed(self, name: str, message: str) -> None:
-        self.checks.append({"name": name, "passed": True, "message": message})
-
-    def failed(self, name: str, message: str) -> None:
-        self.checks.append({"name": name, "passed": False, "message": message})
-
-    @contextmanager
-    def step(self, name: Callable[[ExecutionFailure], str] | str) -> Iterator[None]:
-        """Note a failure in the block as the step's."""
-        try:
-            yield
-        except ExecutionFailure as error:
-            self.failed(name if isinstance(name, str) else name(error), error.message)
-            raise
+_SHOWN = 3
 
 
 def check_connection(
     connection: CloudSqlConnection, context: ConnectorContext, timeout_seconds: float
 ) -> ConnectionReport:
     """Take the steps until one fails or all are done, within about `timeout_seconds`."""
-    started = time.monotonic()
-    steps = _Steps(started + timeout_seconds)
+    checks = Checks(timeout_seconds)
     measured: dict[str, Any] = {}
-    permissions: list[str] = []
-    error: ExecutionFailure | None = None
     try:
-        with steps.step("address"):
-            address = address_of(connection)
-        _reach(address, steps)
-        measured["latency_ms"] = _milliseconds(started)
-        _enter(connection, context, steps, measured, permissions)
-    except ExecutionFailure as failure:
-        error = failure
-    measured["latency_ms"] = _milliseconds(started)
-    results: dict[str, Any] = {
-        "permissions": permissions,
-        "missing_permissions": ["read"] if isinstance(error, SourcePermissionDenied) else [],
-        "checks": steps.checks,
-    }
-    if error is not None:
-        results |= {"error_code": error.code, "reason": error.message}
-    return ConnectionReport(error is None, measured, results)
+        with ExitStack() as until_done:
+            with checks.step("cloud_sql" if connection.instance_name is not None else "address"):
+                endpoint = until_done.enter_context(endpoint_of(connection, context, seconds=checks.left))
+            _reach(checks, endpoint)
+            opened = _enter(checks, Login(connection, context, endpoint, checks.left, checks.left), until_done)
+            measured |= _look(checks, opened)
+    except ExecutionFailure as error:
+        return checks.report(measured, error)
+    return checks.report(measured)
 
 
-def _reach(address: Address, steps: _Steps) -> None:
-    if address.is_socket:
+def _reach(checks: Checks, endpoint: Endpoint) -> None:
+    if endpoint.is_forwarded:
+        checks.note("cloud_sql", "the instance was found, and reached over TLS with its own certificate")
         return
-    with steps.step("name_resolution"):
-        try:
-            found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise ConnectionFailed(f"The host name '{address.host}' cannot be resolved: {error}") from error
-    steps.passed("name_resolution", f"{address.host} is {found[0][4][0]}")
-    with steps.step("tcp"):
-        try:
-            socket.create_connection((address.host, address.port), steps.left).close()
-        except TimeoutError as error:
-            raise TimedOut(f"{address.host}:{address.port} did not answer in time") from error
-        except OSError as error:
-            raise ConnectionFailed(f"{address.host}:{address.port} cannot be reached: {error}") from error
-    steps.passed("tcp", f"{address.host}:{address.port} accepts connections")
+    address = address_of(endpoint)
+    if not address.is_socket:
+        reach_host(checks, address.host, address.port)
 
 
-def _enter(
-    connection: CloudSqlConnection,
-    context: ConnectorContext,
-    steps: _Steps,
-    measured: dict[str, Any],
-    permissions: list[str],
-) -> None:
-    is_open = False
-    with (
-        steps.step(lambda error: "read" if is_open else _step_of(error)),
-        session(connection, context, connect_seconds=steps.left, statement_seconds=steps.left) as opened,
-    ):
-        is_open = True
-        steps.passed("tls", "encrypted" if opened.pgconn.ssl_in_use else "not encrypted")
-        steps.passed("authentication", f"logged in as {opened.info.user}")
-        total, readable, size = _readable(opened)
-        if total and not readable:
-            raise SourcePermissionDenied(f"The user '{opened.info.user}' may read none of the {total} tables")
-        permissions += ["read", "list"]
-        measured["available_objects"] = readable
-        measured["total_size_bytes"] = size
-        steps.passed("read", f"{readable} of {total} tables can be read")
+def _enter(checks: Checks, login: Login, until_done: ExitStack) -> Session:
+    """A session that is open until done."""
+    try:
+        opened = until_done.enter_context(session(login))
+    except ExecutionFailure as error:
+        with checks.step(_step_of(error)):
+            raise
+    if not login.endpoint.is_forwarded:
+        checks.note("tls", _encryption(opened, login.connection))
+    checks.note("authentication", f"logged in as {opened.info.user}")
+    return opened
 
 
-def _readable(opened: Session) -> tuple[int, int, int]:
-    row = opened.execute(_READABLE).fetchone()
-    assert row is not None
-    return int(row[0]), int(row[1]), int(row[2])
+def _encryption(opened: Session, connection: CloudSqlConnection) -> str:
+    if not opened.pgconn.ssl_in_use:
+        return "not encrypted"
+    verified = {
+        "verify-full": "the server's certificate and name are verified",
+        "verify-ca": "the server's certificate is verified, its name is not",
+    }
+    return f"encrypted; {verified.get(connection.sslmode or '', 'the server is not verified')}"
+
+
+def _look(checks: Checks, opened: Session) -> Mapping[str, Any]:
+    """Which tables there are, and that one of those with the right to it can be read."""
+
+    def listed() -> Sequence[tuple[Any, ...]]:
+        with _only_our_errors():
+            return opened.execute(_TABLES).fetchall()
+
+    found = checks.run("list", listed, lambda rows: f"{len(rows)} tables and views")
+    readable = [row for row in found if row[4]]
+
+    def read() -> None:
+        if found and not readable:
+            raise SourcePermissionDenied(
+                f"The user '{opened.info.user}' may read none of the {len(found)} tables, such as {_named(found)}; "
+                f"grant USAGE on the schema and SELECT on the tables"
+            )
+        for schema, table, *_ in [row for row in readable if row[3]][:1]:
+            with _only_our_errors():
+                opened.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(sql.Identifier(schema, table))).fetchall()
+
+    refused = [row for row in found if not row[4]]
+    denied = f"; not {_named(refused)}" if refused else ""
+    checks.run("read", read, lambda _: f"{len(readable)} of {len(found)} tables can be read{denied}")
+    return {"available_objects": len(readable), "total_size_bytes": sum(int(row[2] or 0) for row in readable)}
+
+
+def _named(rows: Sequence[tuple[Any, ...]]) -> str:
+    names = [f"{row[0]}.{row[1]}" for row in rows[:_SHOWN]]
+    more = len(rows) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
+@contextmanager
+def _only_our_errors() -> Iterator[None]:
+    """The driver's errors as ours, so that they are noted with the step they end."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise statement_failure(error) from None
 
 
 def _step_of(error: ExecutionFailure) -> str:
@@ -142,7 +131,3 @@ def _step_of(error: ExecutionFailure) -> str:
     if isinstance(error, ConnectionFailed | TimedOut):
         return "connection"
     return "authentication" if isinstance(error, SourceAuthenticationFailed) else "database"
-
-
-def _milliseconds(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from ingestion.errors import (
     ConnectionFailed,
@@ -23,11 +27,13 @@ from ingestion.errors import (
 )
 from ingestion.model.connections import CloudSqlConnection
 from ingestion.sources.base import ConnectorContext
+from ingestion.sources.cloud_sql import Endpoint
 
 Session = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_SECONDS = 20.0
 STATEMENT_SECONDS = 3600.0
+_log = logging.getLogger(__name__)
 _PORT = 5432
 _APPLICATION = "ingestion"
 _QUOTED = re.compile(r'"[^"]*"')
@@ -51,69 +57,105 @@ class Address:
     is_socket: bool
 
 
-def address_of(connection: CloudSqlConnection) -> Address:
-    """The server's address. Raises ConnectionFailed for an instance name, which only Google's connector resolves."""
-    if connection.unix_socket is not None:
-        return _socket_address(connection.unix_socket, connection.port)
-    if connection.host is None:
-        raise ConnectionFailed(
-            f"The instance '{connection.instance_name}' cannot be reached by its name: connections through the "
-            f"Cloud SQL connector are not in this version. Set host (and port) or unix_socket instead, for example "
-            f"of a Cloud SQL Auth Proxy"
-        )
-    return Address(connection.host, connection.port or _PORT, is_socket=False)
+@dataclass(frozen=True)
+class Login:
+    """All that a session needs. A statement may take `statement_seconds`, a connection `connect_seconds`."""
+
+    connection: CloudSqlConnection
+    context: ConnectorContext
+    endpoint: Endpoint
+    statement_seconds: float | None = None
+    connect_seconds: float = CONNECT_SECONDS
 
 
-def _socket_address(socket: str, port: int | None) -> Address:
-    """libpq wants the folder; a path of the socket itself (.s.PGSQL.5432) names folder and port."""
-    path = PurePosixPath(socket)
+def address_of(endpoint: Endpoint) -> Address:
+    """The endpoint as libpq wants it: for the path of a socket (.s.PGSQL.5432) its folder and number."""
+    if endpoint.unix_socket is None:
+        return Address(endpoint.host or "localhost", endpoint.port or _PORT, is_socket=False)
+    path = PurePosixPath(endpoint.unix_socket)
     if path.name.startswith(".s.PGSQL.") and path.name.rpartition(".")[2].isdigit():
         return Address(str(path.parent), int(path.name.rpartition(".")[2]), is_socket=True)
-    return Address(socket, port or _PORT, is_socket=True)
+    return Address(endpoint.unix_socket, endpoint.port or _PORT, is_socket=True)
 
 
 @contextmanager
-def session(
-    connection: CloudSqlConnection,
-    context: ConnectorContext,
-    *,
-    connect_seconds: float = CONNECT_SECONDS,
-    statement_seconds: float = STATEMENT_SECONDS,
-) -> Iterator[Session]:
-    """A read-only session in one snapshot; every error that leaves it is an ExecutionFailure without secrets."""
-    address = address_of(connection)
-    credentials = connection.credentials
+def session(login: Login, snapshot: str | None = None) -> Iterator[Session]:
+    """A read-only session in one snapshot; every error that leaves it is an ExecutionFailure without secrets.
+
+    `snapshot` is that of another session, which has to be open still.
+    """
+    credentials = login.connection.credentials
     password = None
     if credentials is not None and credentials.password_secret is not None:
-        password = context.resolve_secret(credentials.password_secret)
-    settings = _SETTINGS | {"statement_timeout": str(round(statement_seconds * 1000))}
+        password = login.context.resolve_secret(credentials.password_secret)
     try:
-        opened = psycopg.connect(
-            host=address.host,
-            port=address.port,
-            dbname=connection.database,
-            user=credentials.username if credentials else None,
-            password=password,
-            sslmode=connection.sslmode or "prefer",
-            sslrootcert=connection.ssl_root_cert,
-            connect_timeout=max(2, round(connect_seconds)),
-            application_name=_APPLICATION,
-            client_encoding="UTF8",
-            options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
-            keepalives=1,
-            keepalives_idle=30,
-            keepalives_interval=10,
-            keepalives_count=3,
-        )
+        opened = _connect(login, password)
     except psycopg.Error as error:
-        raise _connect_failure(error, password) from None
+        raise login.endpoint.failure() or _connect_failure(error, password) from None
     try:
         with opened:
             opened.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             opened.read_only = True
+            if snapshot is not None:
+                opened.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
             yield opened
     except psycopg.Error as error:
         raise statement_failure(error, password) from None
+
+
+def _connect(login: Login, password: str | None) -> Session:
+    connection, address = login.connection, address_of(login.endpoint)
+    seconds = STATEMENT_SECONDS if login.statement_seconds is None else login.statement_seconds
+    settings = _SETTINGS | {"statement_timeout": str(max(1, round(seconds * 1000)))}
+    return psycopg.connect(
+        host=address.host,
+        port=address.port,
+        dbname=connection.database,
+        user=login.endpoint.user or (connection.credentials.username if connection.credentials else None),
+        password=password,
+        sslmode="disable" if address.is_socket else connection.sslmode or "prefer",
+        sslrootcert=connection.ssl_root_cert,
+        connect_timeout=max(2, round(login.connect_seconds)),
+        application_name=_APPLICATION,
+        client_encoding="UTF8",
+        options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
+        keepalives=1,
+        keepalives_idle=30,
+        keepalives_interval=10,
+        keepalives_count=3,
+    )
+
+
+def snapshot_of(opened: Session) -> str:
+    """What the session sees, for others to see the same while it is open."""
+    row = opened.execute("SELECT pg_export_snapshot()").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def interrupt_of(opened: Session) -> Callable[[bool], None]:
+    """Ends what the session waits for: the server cancels the statement, at last the connection is cut."""
+
+    def interrupt(by_force: bool) -> None:
+        if opened.closed:
+            return
+        try:
+            if by_force:
+                _cut(opened.pgconn.socket)
+            else:
+                opened.cancel_safe(timeout=1.0)
+        except (psycopg.Error, OSError) as error:
+            # The next attempt follows, at last by force; a connection that is closed by now needs none.
+            _log.debug("a session could not be interrupted: %s", type(error).__name__)
+
+    return interrupt
+
+
+def _cut(descriptor: int) -> None:
+    """End the connection below the client library, which notices at once."""
+    copy = socket.socket(fileno=os.dup(descriptor))
+    with copy:
+        copy.shutdown(socket.SHUT_RDWR)
 
 
 def _connect_failure(error: psycopg.Error, password: str | None) -> ExecutionFailure:

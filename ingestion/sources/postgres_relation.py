@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import generators, sql
 from psycopg.pq import ExecStatus
 
 from ingestion.errors import ObjectMissing, QueryFailed
@@ -118,10 +118,13 @@ def _described(session: Session, text: str) -> list[tuple[str, int, int]]:
     """
     session.execute("SELECT 1")  # Opens the snapshot.
     encoding = session.info.encoding
-    prepared = session.pgconn.prepare(b"", text.encode(encoding))
+    # Sent and waited for in two steps: libpq's own waiting would stop every other thread of the process.
+    session.pgconn.send_prepare(b"", text.encode(encoding))
+    (prepared,) = session.wait(generators.execute(session.pgconn))
     if prepared.status != ExecStatus.COMMAND_OK:
         raise psycopg.errors.error_from_result(prepared, encoding)
-    described = session.pgconn.describe_prepared(b"")
+    session.pgconn.send_describe_prepared(b"")
+    (described,) = session.wait(generators.execute(session.pgconn))
     fields = [
         ((described.fname(index) or b"").decode(encoding), described.ftype(index), described.fmod(index))
         for index in range(described.nfields)

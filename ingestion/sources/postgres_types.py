@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from ingestion.formats.types import numeric_field
 from ingestion.model.schema import FieldMode, FieldType, SchemaField
+from ingestion.sources.database_staging import StagedColumn
 
 _TYPMOD_OFFSET = 4
 _MAX_DIGITS = 38
@@ -43,6 +44,8 @@ _BY_NAME: Mapping[str, FieldType] = {
     "jsonb": FieldType.JSON,
 }
 _TEMPORAL = frozenset({"date", "timestamp", "timestamptz"})
+_NUMBERS = frozenset({"int2", "int4", "int8", "oid", "numeric", "float4", "float8"})
+_MARKS = _TEMPORAL | _NUMBERS | {"bool"}
 _WITH_NAN = frozenset({"numeric", "float4", "float8"})
 
 
@@ -61,23 +64,32 @@ class PostgresType:
         """Whether values lie on the calendar, so that dates can bound them."""
         return self.name in _TEMPORAL and not self.is_array
 
+    @property
+    def is_number(self) -> bool:
+        """Whether values can be added to."""
+        return self.name in _NUMBERS and not self.is_array
+
+    @property
+    def can_mark_deletion(self) -> bool:
+        """Whether a column of the type can say that its row is deleted."""
+        return self.name in _MARKS and not self.is_array
+
     def ordinary(self, column: str) -> str | None:
         """SQL for "this value has a place in the order": not infinite, not NaN. None when all values have."""
         if self.is_temporal:
             return f"isfinite({column})"
-        return f"{column} <> 'NaN'" if self.name in _WITH_NAN else None
+        # NaN and infinities less themselves are NaN, on every version of the server.
+        return f"{column} - {column} = 0" if self.name in _WITH_NAN else None
 
 
 @dataclass(frozen=True)
 class ReadColumn:
-    """A column to read: `expression` is computed by the server, `field` is None while the values decide the decimal."""
+    """A column to read: `expression` is computed by the server, `staged` is what its text becomes."""
 
     name: str
     type: PostgresType
     expression: str
-    field: SchemaField | None
-    mode: FieldMode = FieldMode.NULLABLE
-    description: str | None = None
+    staged: StagedColumn
 
 
 def read_column(
@@ -85,9 +97,9 @@ def read_column(
 ) -> ReadColumn:
     """How the SQL expression `column` of that type is read as the field `name`."""
     field = _field(name, kind)
-    if field is not None:
-        field = field.model_copy(update={"mode": mode, "description": description})
-    return ReadColumn(name, kind, _expression(column, kind), field, mode, description)
+    known = field or SchemaField(name=name, type=FieldType.STRING)
+    staged = StagedColumn(known.model_copy(update={"mode": mode, "description": description}), field is None)
+    return ReadColumn(name, kind, _expression(column, kind), staged)
 
 
 def _expression(column: str, kind: PostgresType) -> str:

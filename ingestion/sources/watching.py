@@ -20,7 +20,7 @@ Interrupt = Callable[[bool], None]
 
 _TICK_SECONDS = 0.25
 _AGAIN_SECONDS = 0.2
-_POLITE_SECONDS = 2.0
+_POLITE_SECONDS = 1.0
 _GIVE_UP_SECONDS = 10.0
 
 

@@ -16,8 +16,9 @@ from ingestion.model.macros import Interval
 from ingestion.sources.base import ConnectorContext, ExtractionRequest
 from ingestion_tests.servers.gcs import fake_gcs
 from ingestion_tests.servers.postgres import SUPERUSER, PostgresServer
+from ingestion_tests.sources.postgres_workbench import database, postgres_url
 
-__all__ = ["fake_gcs"]
+__all__ = ["database", "fake_gcs", "postgres_url"]
 
 SECRETS = {"env://READER_PASSWORD": "correct horse", "env://WRONG_PASSWORD": "battery-staple-7"}
 AT = datetime(2026, 11, 24, 10, 30, tzinfo=UTC)

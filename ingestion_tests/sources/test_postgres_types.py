@@ -36,13 +36,14 @@ def numeric(precision: int, scale: int) -> PostgresType:
 )
 def test_fields(type_: PostgresType, field: str, digits: tuple[int, int] | None) -> None:
     column = read_column("x", "c0", type_, FieldMode.REQUIRED, "told")
-    assert column.field is not None
-    assert (column.field.type.value, column.field.mode, column.field.description) == (field, FieldMode.REQUIRED, "told")
-    assert digits is None or (column.field.precision, column.field.scale) == digits
+    found = column.staged.field
+    assert not column.staged.is_open_decimal
+    assert (found.type.value, found.mode, found.description) == (field, FieldMode.REQUIRED, "told")
+    assert digits is None or (found.precision, found.scale) == digits
 
 
 def test_a_decimal_without_precision_is_left_to_its_values() -> None:
-    assert read_column("x", "c0", kind("numeric")).field is None
+    assert read_column("x", "c0", kind("numeric")).staged.is_open_decimal
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,9 @@ def test_expressions(type_: PostgresType, expression: str) -> None:
 
 def test_what_has_no_place_in_an_order() -> None:
     assert kind("date").ordinary("c0") == "isfinite(c0)"
-    assert kind("numeric").ordinary("c0") == "c0 <> 'NaN'"
+    assert kind("numeric").ordinary("c0") == "c0 - c0 = 0"
     assert kind("int4").ordinary("c0") is None
     assert kind("timestamp").is_temporal
     assert not kind("timestamp", is_array=True).is_temporal
+    assert [kind(name).is_number for name in ("oid", "money", "date")] == [True, False, False]
+    assert [kind(name).can_mark_deletion for name in ("bool", "date", "text")] == [True, True, False]

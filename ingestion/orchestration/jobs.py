@@ -12,7 +12,7 @@ from ingestion.model.source import Source
 from ingestion.orchestration import tags
 from ingestion.orchestration.assets import job_asset_layer
 from ingestion.orchestration.execution import Event, run_task
-from ingestion.orchestration.resources import WAREHOUSE_KEY, SourceResource
+from ingestion.orchestration.resources import WAREHOUSE_KEY
 
 _TASK_DESCRIPTIONS = (
     "Read the source into checksummed Parquet files of this execution.",
@@ -48,7 +48,11 @@ def job_tags(pipeline: Pipeline) -> Mapping[str, str]:
 
 
 def build_job(
-    pipeline: Pipeline, source: Source, source_key: str, warehouse: dg.ConfigurableResource[Any]
+    pipeline: Pipeline,
+    source: Source,
+    source_key: str,
+    source_resource: dg.ConfigurableResource[Any],
+    warehouse: dg.ConfigurableResource[Any],
 ) -> dg.JobDefinition:
     """The job of a pipeline; `source_key` is its source's resource key."""
     # A configuration that is not valid any more must show here, at the latest.
@@ -65,7 +69,7 @@ def build_job(
         description=_description(pipeline, source),
         tags=dict(job_tags(pipeline)),
         metadata={"pipeline_id": pipeline.pipeline_id, "revision": pipeline.revision},
-        resource_defs={source_key: SourceResource.of(source), WAREHOUSE_KEY: warehouse},
+        resource_defs={source_key: source_resource, WAREHOUSE_KEY: warehouse},
         config=dg.ConfigMapping(config_schema=PARAMS_SCHEMA, config_fn=_no_op_config),
         executor_def=dg.in_process_executor,
         asset_layer=job_asset_layer(pipeline),

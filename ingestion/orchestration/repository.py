@@ -14,7 +14,7 @@ from dagster._core.definitions.repository_definition import RepositoryData, Repo
 from ingestion.errors import NotFound
 from ingestion.orchestration.assets import asset_graph_definitions
 from ingestion.orchestration.jobs import broken_job, build_job
-from ingestion.orchestration.resources import WAREHOUSE_KEY, DuckDbWarehouseResource, SourceResource, resource_keys
+from ingestion.orchestration.resources import WAREHOUSE_KEY, resource_keys, source_resource, warehouse_resource
 from ingestion.orchestration.schedules import SUFFIX, build_schedule
 from ingestion.orchestration.services import Services
 from ingestion.orchestration.tags import REPOSITORY_NAME
@@ -75,8 +75,9 @@ class StoreRepositoryData(RepositoryData):
     def get_top_level_resources(self) -> Mapping[str, dg.ResourceDefinition]:
         """All sources by their keys, and the warehouse."""
         keys = self.source_keys()
+        context = self._services().context
         resources: dict[str, Any] = {
-            keys[source.source_id]: SourceResource.of(source)
+            keys[source.source_id]: source_resource(source, context)
             for source in self._services().store.sources.all()
             if source.source_id in keys
         }
@@ -161,7 +162,8 @@ class StoreRepositoryData(RepositoryData):
 
     def _build_job(self, row: PipelineRow, version: _Version) -> dg.JobDefinition:
         try:
-            return build_job(row.pipeline, row.source, version.source_key, self._warehouse())
+            source = source_resource(row.source, self._services().context)
+            return build_job(row.pipeline, row.source, version.source_key, source, self._warehouse())
         except Exception as error:
             # One bad row must not take the whole code location with it: it shows as a job that says why.
             logger.exception("the job %s cannot be built", row.pipeline.dag_id)
@@ -190,8 +192,8 @@ class StoreRepositoryData(RepositoryData):
             self.source_keys().get(source.source_id, "deleted_source"),
         )
 
-    def _warehouse(self) -> DuckDbWarehouseResource:
-        return DuckDbWarehouseResource.of(self._services().settings)
+    def _warehouse(self) -> dg.ConfigurableResource[Any]:
+        return warehouse_resource(self._services().settings)
 
 
 class StoreRepository(RepositoryDefinition):

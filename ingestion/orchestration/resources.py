@@ -7,14 +7,17 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from ingestion.model.source import Source
+from ingestion.model.connections import GcsConnection
+from ingestion.model.source import Source, SourceType
 from ingestion.settings import Settings
+from ingestion.sources.base import ConnectorContext
+from ingestion.sources.buckets import leads_to_google
 
 WAREHOUSE_KEY = "warehouse"
 
 
-class SourceResource(dg.ConfigurableResource[Any]):
-    """A stored source. Secrets are references, here as everywhere."""
+class SourceFields(dg.Config):
+    """What the API knows of a source. Secrets are references, here as everywhere."""
 
     source_id: str = Field(description="The source's id in the API.")
     name: str = Field(description="The source's name in the API.")
@@ -23,17 +26,21 @@ class SourceResource(dg.ConfigurableResource[Any]):
     schema_version: str = Field(description="The version its owner gave to the source's schema.")
     is_active: bool = Field(description="Whether pipelines of this source run on their schedules.")
 
-    @classmethod
-    def of(cls, source: Source) -> "SourceResource":
-        """The resource of a stored source."""
-        return cls(
-            source_id=source.source_id,
-            name=source.name,
-            source_type=source.source_type.value,
-            connection_details=source.connection_details,
-            schema_version=source.schema_version,
-            is_active=source.is_active,
-        )
+
+def source_fields(source: Source) -> dict[str, Any]:
+    """The fields of a stored source."""
+    return {
+        "source_id": source.source_id,
+        "name": source.name,
+        "source_type": source.source_type.value,
+        "connection_details": source.connection_details,
+        "schema_version": source.schema_version,
+        "is_active": source.is_active,
+    }
+
+
+class SourceResource(dg.ConfigurableResource[Any], SourceFields):
+    """A stored source that is reached by a connector of the service alone."""
 
 
 class DuckDbWarehouseResource(dg.ConfigurableResource[Any]):
@@ -41,10 +48,35 @@ class DuckDbWarehouseResource(dg.ConfigurableResource[Any]):
 
     folder: str = Field(description="Folder of the `<dataset>.duckdb` files.")
 
-    @classmethod
-    def of(cls, settings: Settings) -> "DuckDbWarehouseResource":
-        """The resource of the settings' warehouse."""
-        return cls(folder=str(settings.warehouse_dir))
+
+def source_resource(source: Source, context: ConnectorContext) -> dg.ConfigurableResource[Any]:
+    """The resource of a stored source: one of dagster-gcp's where it is at Google, else one of the service's own."""
+    if source.source_type is SourceType.BIGQUERY:
+        from ingestion.orchestration.google_resources import BigQuerySourceResource
+
+        return BigQuerySourceResource.of(source)
+    if source.source_type is SourceType.GCS and _is_at_google(source, context):
+        from ingestion.orchestration.google_resources import GcsSourceResource
+
+        return GcsSourceResource.of(source)
+    return SourceResource(**source_fields(source))
+
+
+def warehouse_resource(settings: Settings) -> dg.ConfigurableResource[Any]:
+    """The resource of the settings' warehouse."""
+    if settings.warehouse == "bigquery":
+        from ingestion.orchestration.google_resources import BigQueryWarehouseResource
+
+        return BigQueryWarehouseResource.of(settings)
+    return DuckDbWarehouseResource(folder=str(settings.warehouse_dir))
+
+
+def _is_at_google(source: Source, context: ConnectorContext) -> bool:
+    try:
+        connection = source.connection()
+    except ValueError:
+        return False  # A source that is not valid any more must not take the others along; using it says why.
+    return isinstance(connection, GcsConnection) and leads_to_google(connection, context)
 
 
 def resource_keys(sources: Iterable[tuple[str, str]]) -> Mapping[str, str]:

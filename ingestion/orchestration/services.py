@@ -36,14 +36,18 @@ class Services:
 
     def connector(self, source: Source) -> Connector:
         """A connector for `source`. Raises SourceNotSupported."""
-        context = ConnectorContext(
+        return connector_for(source, self.context)
+
+    @property
+    def context(self) -> ConnectorContext:
+        """What connectors may use of this deployment."""
+        return ConnectorContext(
             buckets_dir=self.settings.buckets_dir,
             gcs_endpoint=self.settings.gcs_endpoint,
             resolve_secret=lambda reference: resolve_secret(reference, self.settings),
             now=clock.now,
             google_credentials=self.settings.google_credentials,
         )
-        return connector_for(source, context)
 
 
 class PerProcess:

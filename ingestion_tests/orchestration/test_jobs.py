@@ -9,19 +9,23 @@ import dagster as dg
 import pytest
 from dagster import validate_run_config
 
-from ingestion.model.source import SourceType
+from ingestion.model.pipeline import Pipeline
+from ingestion.model.source import Source, SourceType
 from ingestion.orchestration import tags
 from ingestion.orchestration.jobs import build_job
-from ingestion.orchestration.resources import DuckDbWarehouseResource
+from ingestion.orchestration.resources import DuckDbWarehouseResource, SourceResource, source_fields
 from ingestion_tests.orchestration.deployment import a_pipeline, a_source
 
 
 @pytest.fixture
 def job() -> dg.JobDefinition:
     source = a_source()
-    return build_job(
-        a_pipeline(source, "sales", description="Daily sales"), source, "shop", DuckDbWarehouseResource(folder="w")
-    )
+    return job_of(a_pipeline(source, "sales", description="Daily sales"), source)
+
+
+def job_of(pipeline: Pipeline, source: Source) -> dg.JobDefinition:
+    resource = SourceResource(**source_fields(source))
+    return build_job(pipeline, source, "shop", resource, DuckDbWarehouseResource(folder="w"))
 
 
 def test_it_is_named_described_and_tagged(job: dg.JobDefinition) -> None:
@@ -47,7 +51,7 @@ def test_a_database_source_has_its_own_first_task() -> None:
     source = a_source(source_type=SourceType.CLOUD_SQL, connection_details={"host": "h", "database": "d"})
     pipeline = a_pipeline(source, "t", {"extraction_params": {"table": "t"}})
 
-    job = build_job(pipeline, source, "db", DuckDbWarehouseResource(folder="w"))
+    job = job_of(pipeline, source)
 
     assert job.nodes_in_topological_order[0].name == "extract_from_cloud_sql"
 

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
+import tarfile
 import zipfile
 
+import fastavro
 import pyarrow as pa
+import pyarrow.orc as orc
 import pyarrow.parquet as pq
 import pytest
 
@@ -103,3 +108,58 @@ def test_a_file_of_no_known_format_says_what_is_known(read: Reader) -> None:
 def test_formats_are_not_mixed(read: Reader) -> None:
     with pytest.raises(ParseFailed, match="different formats"):
         read({"a.csv": b"a\n1\n", "b.json": b'{"a": 1}'})
+
+
+def tarred(members: dict[str, bytes], mode: str) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=f"w:{mode}") as archive:  # type: ignore[call-overload]
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+        link = tarfile.TarInfo("link.csv")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    return out.getvalue()
+
+
+def zstd(data: bytes) -> bytes:
+    packed: bytes = pa.Codec("zstd").compress(data, asbytes=True)
+    return packed
+
+
+PACKED = {"bz2": bz2.compress(ROWS), "xz": lzma.compress(ROWS), "zst": zstd(ROWS), "gz": gzip.compress(ROWS)}
+
+
+@pytest.mark.parametrize("suffix", sorted(PACKED))
+def test_each_compression_is_told_read_and_checked(read: Reader, suffix: str) -> None:
+    assert len(read({f"a.csv.{suffix}": PACKED[suffix], "b.csv": PACKED[suffix]}).rows) == 10_000
+    with pytest.raises(PartialFile, match=rf"'a\.csv\.{suffix}' ends too early"):
+        read({f"a.csv.{suffix}": PACKED[suffix][:-20]})
+    with pytest.raises(ParseFailed, match="does not begin like"):
+        read({f"a.csv.{suffix}": ROWS})
+    if suffix == "zst":  # Arrow writes it without a checksum: damage cannot be seen.
+        return
+    with pytest.raises((ParseFailed, PartialFile), match=rf"a\.csv\.{suffix}"):
+        read({f"a.csv.{suffix}": PACKED[suffix][:200] + b"\x00" * 200 + PACKED[suffix][400:]})
+
+
+@pytest.mark.parametrize(("name", "mode"), [("x.tar", ""), ("x.tar.gz", "gz"), ("x.tgz", "gz"), ("x.tar.xz", "xz")])
+def test_members_of_a_tar_are_read_in_its_order(read: Reader, name: str, mode: str) -> None:
+    data = tarred({"b.csv": b"a\n1\n", "in/a.csv": b"a\n2\nx,y\n", "note.csv~": b"?"}, mode)
+    outcome = read({name: data}, archive_member="*.csv")
+    assert [row["a"] for row in outcome.rows] == [1, 2]
+    assert [reject["object"] for reject in outcome.rejects] == [f"{name}/in/a.csv"]
+    with pytest.raises(FileMissing, match=r"no member that matches 'z\*'; it has b\.csv, in/a\.csv, note\.csv~"):
+        read({name: data}, archive_member="z*", file_format="CSV")
+    with pytest.raises(PartialFile, match=rf"{name}"):
+        read({name: tarred({"a.csv": ROWS}, mode)[:1500]})
+
+
+def test_orc_and_avro_in_archives(read: Reader) -> None:
+    out = io.BytesIO()
+    orc.write_table(pa.table({"a": pa.array([1, 2])}), out)
+    assert read({"x.orc.tar.gz": tarred({"a.orc": out.getvalue()}, "gz")}).rows == [{"a": 1}, {"a": 2}]
+    plain = io.BytesIO()
+    fastavro.writer(plain, {"type": "record", "name": "r", "fields": [{"name": "a", "type": "int"}]}, [{"a": 1}])
+    assert read({"a.avro.gz": gzip.compress(plain.getvalue())}).rows == [{"a": 1}]

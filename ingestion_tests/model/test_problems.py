@@ -31,8 +31,8 @@ def test_a_missing_field() -> None:
 
 def test_a_choice_names_value_and_choices() -> None:
     assert found(FileExtraction, {"file_format": "XLS", "compression": "rar"}) == [
-        "file_format: 'XLS' is not one of 'CSV', 'JSON', 'PARQUET'",
-        "compression: 'rar' is not one of 'none', 'gzip', 'zip'",
+        "file_format: 'XLS' is not one of 'CSV', 'JSON', 'AVRO', 'PARQUET', 'ORC', 'XML', 'TEXT'",
+        "compression: 'rar' is not one of 'none', 'gzip', 'bzip2', 'xz', 'zstd', 'zip', 'tar'",
     ]
 
 

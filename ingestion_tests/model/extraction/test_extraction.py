@@ -23,7 +23,7 @@ from ingestion_tests.store.samples import a_pipeline
         (FileExtraction, {"file_pattern": "a_{{next_ds}}.csv"}, "unknown macro 'next_ds'; known macros are ds"),
         (FileExtraction, {"encoding": "klingon"}, "not a known encoding"),
         (FileExtraction, {"skip_header_rows": -1}, "skip_header_rows"),
-        (FileExtraction, {"file_format": "ORC"}, "CSV"),
+        (FileExtraction, {"file_format": "XLS"}, "CSV"),
         (FileExtraction, {"schema": []}, "schema"),
         (FileExtraction, {"query": "SELECT 1"}, "query"),
         (DatabaseExtraction, {"query": "SELECT {{nope}}"}, "unknown macro 'nope'"),

@@ -13,11 +13,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
+import msgspec
+
 from ingestion.errors import ParseFailed, PartialFile, TooLarge
 
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 _MEMBER = re.compile(rf"[\s{{,]*({_STRING})\s*:\s*({_STRING}|{_NUMBER}|true|false|null)?", re.DOTALL)
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+"""Takes rows apart at the speed of C; the pattern above is for the few that it leaves."""
 _CHUNK = 1 << 20
 LONGEST_VALUE = 64 << 20
 """Characters one row of a JSON document may have."""
@@ -44,6 +48,13 @@ class BadJson:
 
 def parse_row(text: str, number: int) -> JsonRow | BadJson:
     """One JSON text as a row. NaN and Infinity, which JSON does not have, are refused."""
+    if "\\ud" not in text and "\\uD" not in text:
+        try:
+            members = _MEMBERS.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            pass  # What is wrong is said below.
+        else:
+            return JsonRow(number, {name: str(memoryview(token), "utf-8") for name, token in members.items()})
     try:
         value = json.loads(text, parse_constant=_refuse)
         if "\\u" in text:

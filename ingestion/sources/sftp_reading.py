@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _IN_FLIGHT_BYTES = 8 << 20
 _FEWEST, _MOST = 16, 128
 _SMALLEST_BLOCK = 16 << 10
+_CLOSE_SECONDS = 2.0
 STALL_SECONDS = 60.0
 """How long one answer may take."""
 
@@ -64,7 +65,7 @@ class RemoteFile:
             task.cancel()
         await asyncio.gather(*self._pending, return_exceptions=True)
         self._pending.clear()
-        async with asyncio.timeout(STALL_SECONDS):
+        async with asyncio.timeout(_CLOSE_SECONDS):
             await self._file.close()
 
     def _ask(self) -> None:

@@ -72,18 +72,14 @@ def _private_key(reference: str, text: str, passphrase: str | None) -> asyncssh.
 
     try:
         return asyncssh.import_private_key(text, passphrase)
-    except asyncssh.KeyEncryptionError as error:
-        raise SourceAuthenticationFailed(
-            f"The private key '{reference}' cannot be decrypted: the passphrase is wrong"
-        ) from error
-    except asyncssh.KeyImportError as error:
-        if "assphrase" in str(error):
-            raise SourceAuthenticationFailed(
-                f"The private key '{reference}' is encrypted: set private_key_passphrase_secret"
-            ) from error
-        raise SourceAuthenticationFailed(
-            f"'{reference}' does not hold a private key in OpenSSH or PEM form: {error}"
-        ) from error
+    except (asyncssh.KeyEncryptionError, asyncssh.KeyImportError) as error:
+        if isinstance(error, asyncssh.KeyEncryptionError) or "decrypt" in str(error):
+            reason = f"The private key '{reference}' cannot be decrypted: the passphrase is wrong"
+        elif "assphrase" in str(error):
+            reason = f"The private key '{reference}' is encrypted: set private_key_passphrase_secret"
+        else:
+            reason = f"'{reference}' does not hold a private key in OpenSSH or PEM form: {error}"
+        raise SourceAuthenticationFailed(reason) from error
 
 
 def address_of(connection: SftpConnection) -> tuple[str, int]:
@@ -118,7 +114,8 @@ async def open_connection(
                 wanted = [name for name in wanted if name not in _algorithms_of(shown.key_types[-1])]
                 if pinned is None or pinned.key_type is not None or not wanted:
                     raise _mismatch(connection, shown) from error
-            except asyncssh.KeyExchangeFailed as error:
+            except (asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionError) as error:
+                # The server has no key of the types that are left: some say so, some hang up.
                 if not shown.fingerprints:
                     raise
                 raise _mismatch(connection, shown) from error

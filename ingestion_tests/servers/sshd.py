@@ -10,11 +10,13 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import asyncssh
+import pytest
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
@@ -30,7 +32,6 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 UsePAM no
 StrictModes no
-PermitRootLogin yes
 MaxStartups 50:30:100
 Subsystem sftp internal-sftp
 """
@@ -41,15 +42,17 @@ class SshdMissing(RuntimeError):
 
 
 class SshServer:
-    """sshd on 127.0.0.1 for the account of this process; use it as a context manager.
+    """sshd on 127.0.0.1 for the account of this process, or for `nobody` if that is root, who may read everything.
 
-    Files are under `files`, an absolute path at the server too. Root's sshd needs its empty folder /run/sshd.
+    Use it as a context manager. Files are under `files`, which is an absolute path at the server too. Root's sshd
+    needs its empty folder /run/sshd.
     """
 
     def __init__(self) -> None:
         self.port = _free_port()
-        self.username = pwd.getpwuid(os.geteuid()).pw_name
+        self.username = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         self.folder = Path(tempfile.mkdtemp(prefix="sshd-"))
+        self.folder.chmod(0o755)
         self.files = self.folder / "files"
         self.files.mkdir()
         self.client_key = asyncssh.generate_private_key("ssh-ed25519")
@@ -62,10 +65,14 @@ class SshServer:
     @property
     def host_key(self) -> str:
         """The server's Ed25519 key, as a source's `host_key` pins it."""
-        return self._host_keys["host_ed25519"].export_public_key().decode().strip()
+        return self.public_key("host_ed25519")
+
+    def public_key(self, name: str) -> str:
+        """One of the host keys: host_ed25519, host_rsa."""
+        return self._host_keys[name].export_public_key().decode().strip()
 
     def fingerprint(self, name: str = "host_ed25519") -> str:
-        """The fingerprint of one of the host keys: host_ed25519, host_rsa."""
+        """Its fingerprint."""
         return self._host_keys[name].get_fingerprint()
 
     @property
@@ -163,3 +170,17 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def running_sshd() -> Iterator[SshServer]:
+    """One server for the whole session."""
+    with SshServer() as server:
+        yield server
+
+
+@pytest.fixture
+def sshd(running_sshd: SshServer) -> SshServer:
+    """The server without files, with the usual key let in."""
+    running_sshd.clear()
+    return running_sshd

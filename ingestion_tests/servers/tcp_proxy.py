@@ -33,6 +33,7 @@ class TcpProxy:
         self.silent = False
         self.connections = 0
         """How many were accepted and not refused."""
+        self.bytes_from_server = 0
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []
@@ -79,14 +80,16 @@ class TcpProxy:
                 _reset(client)
                 continue
             self.connections += 1
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._open += [client, server]
-            self._start(self._forward, client, server, None)
-            self._start(self._forward, server, client, self._limit())
+            self._start(self._forward, client, server, False, None)
+            self._start(self._forward, server, client, True, self._limit())
 
     def _limit(self) -> int | None:
         return self.cut_after if self.cuts is None or self.connections <= self.cuts else None
 
-    def _forward(self, source: socket.socket, target: socket.socket, limit: int | None) -> None:
+    def _forward(self, source: socket.socket, target: socket.socket, is_answer: bool, limit: int | None) -> None:
         passed = 0
         with contextlib.suppress(OSError):  # Whichever side ends first, the other is ended too.
             while data := source.recv(_CHUNK if limit is None else max(min(_CHUNK, limit - passed), 1)):
@@ -96,6 +99,8 @@ class TcpProxy:
                     self._stopped.wait(self.delay_seconds)
                 target.sendall(data)
                 passed += len(data)
+                if is_answer:
+                    self.bytes_from_server += len(data)
                 if limit is not None and passed >= limit:
                     break
         reset = limit is not None and passed >= limit

@@ -16,9 +16,11 @@ from ingestion.model.macros import Interval
 from ingestion.sources.base import ConnectorContext, ExtractionRequest
 from ingestion_tests.servers.gcs import fake_gcs
 from ingestion_tests.servers.postgres import SUPERUSER, PostgresServer
+from ingestion_tests.servers.sshd import running_sshd, sshd
 from ingestion_tests.sources.postgres_workbench import database, postgres_url
+from ingestion_tests.sources.sftp_site import sftp
 
-__all__ = ["database", "fake_gcs", "postgres_url"]
+__all__ = ["database", "fake_gcs", "postgres_url", "running_sshd", "sftp", "sshd"]
 
 SECRETS = {"env://READER_PASSWORD": "correct horse", "env://WRONG_PASSWORD": "battery-staple-7"}
 AT = datetime(2026, 11, 24, 10, 30, tzinfo=UTC)

@@ -76,11 +76,12 @@ def _enter(checks: Checks, login: Login, until_done: ExitStack) -> Session:
 def _encryption(opened: Session, connection: CloudSqlConnection) -> str:
     if not opened.pgconn.ssl_in_use:
         return "not encrypted"
-    verified = {
-        "verify-full": "the server's certificate and name are verified",
-        "verify-ca": "the server's certificate is verified, its name is not",
-    }
-    return f"encrypted; {verified.get(connection.sslmode or '', 'the server is not verified')}"
+    if connection.sslmode == "verify-full":
+        return "encrypted; the server's certificate and name are verified"
+    # With a root certificate, libpq verifies for "require" as for "verify-ca".
+    if connection.sslmode == "verify-ca" or (connection.sslmode == "require" and connection.ssl_root_cert):
+        return "encrypted; the server's certificate is verified, its name is not"
+    return "encrypted; the server is not verified"
 
 
 def _look(checks: Checks, opened: Session) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import random
@@ -206,20 +207,16 @@ class FakeCloudSql:
 
 
 def _carry(source: socket.socket, sink: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):  # Whichever side ends first, the other is ended too.
         while data := source.recv(65_536):
             sink.sendall(data)
-    except OSError:
-        pass
     _shut(sink)
     _shut(source)
 
 
 def _shut(opened: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):
         opened.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
 
 
 def _handler(server: FakeCloudSql) -> type[BaseHTTPRequestHandler]:

@@ -55,11 +55,13 @@ class PostgresServer:
     """A PostgreSQL server on 127.0.0.1; use it as a context manager.
 
     `SUPERUSER` needs no password, `PASSWORD_USER` needs `PASSWORD`. `socket_dir` holds its unix socket.
+    It speaks TLS when it is given a certificate with its private key, as PEM texts.
     """
 
     host = "127.0.0.1"
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: bytes | None = None, private_key: bytes | None = None) -> None:
+        self._tls = (certificate, private_key)
         self._bin = find_programs()
         self._folder = Path(tempfile.mkdtemp(prefix="pg-"))
         self._data = self._folder / "data"
@@ -102,7 +104,7 @@ class PostgresServer:
     def start(self) -> None:
         """Start the server: on the port it had before, or on a free one."""
         self.port = self.port or _free_port()
-        options = [f"-c{name}={value}" for name, value in _OPTIONS.items()]
+        options = [f"-c{name}={value}" for name, value in (_OPTIONS | self._tls_options()).items()]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._bin / "postgres", "-D", self._data, "-p", str(self.port), "-k", self._folder, *options],
@@ -148,6 +150,23 @@ class PostgresServer:
         if done.returncode != 0:
             raise RuntimeError(f"initdb failed: {done.stderr}")
         (self._data / "pg_hba.conf").write_text(_HBA)
+
+    def _tls_options(self) -> dict[str, str]:
+        certificate, private_key = self._tls
+        if certificate is None or private_key is None:
+            return {}
+        owner = _as_unprivileged()
+        for name, content in (("server.crt", certificate), ("server.key", private_key)):
+            path = self._folder / name
+            path.write_bytes(content)
+            path.chmod(0o600)  # PostgreSQL takes no other.
+            if owner:
+                shutil.chown(path, owner["user"], owner["group"])
+        return {
+            "ssl": "on",
+            "ssl_cert_file": str(self._folder / "server.crt"),
+            "ssl_key_file": str(self._folder / "server.key"),
+        }
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + _START_SECONDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ingestion.formats.cells import CellFile
@@ -13,7 +14,7 @@ from ingestion.formats.detection import kind_of
 from ingestion.formats.dialect import Layout, layout_of
 from ingestion.formats.engine import Tick
 from ingestion.formats.lines import is_text, text_lines
-from ingestion.formats.records import Record, RecordParser
+from ingestion.formats.records import Lines, Record, RecordParser
 from ingestion.formats.rejects import Reject, RejectFile
 from ingestion.formats.unpacking import ByteStream, utf8_chunks
 from ingestion.model.extraction import FileExtraction
@@ -74,8 +75,7 @@ class _Rows:
         self, lines: Iterator[str], layout: Layout, name: str, cells: CellFile, rejects: RejectFile, tick: Tick
     ) -> None:
         self._tick = tick
-        self._number = 0
-        self._lines = self._counted(lines)
+        self._lines = Lines(lines)
         self._layout = layout
         self._name = name
         self._cells = cells
@@ -84,11 +84,6 @@ class _Rows:
         self._names = json.dumps(list(layout.names))
         self._parser = RecordParser(layout.dialect, self._lines)
 
-    def _counted(self, lines: Iterator[str]) -> Iterator[str]:
-        for line in lines:
-            self._number += 1
-            yield line
-
     def read(self) -> None:
         """Every line after the header belongs to a row, or is blank."""
         for _ in itertools.islice(self._lines, self._layout.lines):
@@ -96,7 +91,7 @@ class _Rows:
         delimiter, quote, others = self._layout.dialect.delimiter, self._layout.dialect.quote, self._width - 1
         is_simple = len(delimiter) == 1 and delimiter.isascii()
         for line in self._lines:
-            number = self._number
+            number = self._lines.number
             if (
                 is_simple
                 and line.count(delimiter) == others
@@ -106,7 +101,18 @@ class _Rows:
             ):
                 self._cells.add_line(line, number)
             else:
-                self._take(self._parser.parse(line), number)
+                self._take(self._closed(self._parser.parse(line)), number)
+
+    def _closed(self, record: Record) -> Record:
+        """The record; of one whose quote is never closed only the first line, for those after it are rows.
+
+        In a file of one column any line would pass for a row, so there they stay with the open quote.
+        """
+        if not record.is_open or self._width == 1:
+            return record
+        first, *others = record.text.split("\n")
+        self._lines.give_back(others)
+        return replace(record, text=first.removesuffix("\r"))
 
     def _take(self, record: Record, number: int) -> None:
         if not record.text and self._width > 1:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 LONGEST_ROW = 8 << 20
 """Characters a record may have."""
@@ -28,12 +28,37 @@ class Record:
     """A record as it stands: its text without the last line end, and its cells.
 
     `quoted` holds the positions of quoted cells. `error` (a code and what is wrong) means there are no cells.
+    `is_open` means that a quote was never closed: then the record is no more than the lines looked at for its end.
     """
 
     text: str
     cells: Sequence[str]
     quoted: Sequence[int] = ()
     error: tuple[str, str] | None = None
+    is_open: bool = False
+
+
+class Lines:
+    """Lines with their numbers, which can be given back."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._given_back: list[str] = []
+        self.number = 0
+        """Of the line taken last; the first one is 1."""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._given_back.pop() if self._given_back else next(self._lines)
+        self.number += 1
+        return line
+
+    def give_back(self, lines: Sequence[str]) -> None:
+        """Have these lines, the ones taken last, taken again."""
+        self._given_back += reversed(lines)
+        self.number -= len(lines)
 
 
 class RecordParser:
@@ -100,10 +125,11 @@ class RecordParser:
             parts.append(text[end:] + "\n")
             size += len(text)
             if size > LONGEST_ROW:  # Before the next line is taken, which is a row of its own then.
-                return self._failed("ROW_TOO_LONG", f"a quote that is not closed within {LONGEST_ROW} characters")
+                what = f"a quote that is not closed within {LONGEST_ROW} characters"
+                return replace(self._failed("ROW_TOO_LONG", what), is_open=True)
             line = next(self._lines, None)
             if line is None:
-                return self._failed("UNCLOSED_QUOTE", "the quote is never closed")
+                return replace(self._failed("UNCLOSED_QUOTE", "the quote is never closed"), is_open=True)
             self._taken.append(line)
             text, start = line, 0
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ingestion.errors import SchemaMismatch
-from ingestion.formats.columns import POSITION_COLUMN, TEXT_COLUMN, Columns, Encoding, RawFile
+from ingestion.formats.columns import POSITION_COLUMN, Columns, Encoding, RawFile
 from ingestion.formats.delimited import stage_csv
 from ingestion.formats.engine import Tick
 from ingestion.formats.lines import is_text, text_lines
@@ -38,7 +38,8 @@ def stage_text(
 ) -> Sequence[RawFile]:
     """Stage a text stream in the Parquet file `path`: delimited, as `params.fields`, or each line as it stands.
 
-    A line that is shorter than the declared fields, or has text after them, is rejected. Blanks around a value are
+    A line that is shorter than the declared fields, or has text after them, is rejected as it stands; a row with a
+    value that does not fit, by its cells, for a line cannot be cut again without the fields. Blanks around a value are
     padding. A blank line of fixed-width text is no row; in a file of whole lines it is one.
     """
     if params.field_delimiter is not None:
@@ -68,7 +69,7 @@ def stage_text(
                 lines.add(text, number)
             else:
                 rejects.add(Reject(name, f"line {number}", *problem, text))
-    return (RawFile(name, path, Encoding.TEXT, dict.fromkeys(ids), lines.rows, "line", has_text=True),)
+    return (RawFile(name, path, Encoding.TEXT, dict.fromkeys(ids), lines.rows, "line"),)
 
 
 def _plainly_delimited(params: FileExtraction) -> FileExtraction:
@@ -114,11 +115,10 @@ class _Cutter:
 
 
 class _LineFile:
-    """Collects lines and writes them, cut, with their numbers and their text."""
+    """Collects lines and writes them, cut, with their numbers."""
 
     def __init__(self, path: Path, ids: Sequence[str], cutter: _Cutter, null_values: Sequence[str]) -> None:
-        names = [POSITION_COLUMN, TEXT_COLUMN, *ids]
-        self._schema = pa.schema([(name, _TEXT if name != POSITION_COLUMN else pa.int64()) for name in names])
+        self._schema = pa.schema([(POSITION_COLUMN, pa.int64()), *((column, _TEXT) for column in ids)])
         self._writer = pq.ParquetWriter(path, self._schema, compression="lz4")
         self._cutter = cutter
         self._markers = pa.array(sorted(set(null_values)), _TEXT)
@@ -149,7 +149,7 @@ class _LineFile:
     def _flush(self) -> None:
         lines = pa.array(self._lines, _TEXT)
         cells = [self._without_markers(cell) for cell in self._cutter.columns(lines)]
-        self._writer.write_table(pa.table([pa.array(self._numbers, pa.int64()), lines, *cells], schema=self._schema))
+        self._writer.write_table(pa.table([pa.array(self._numbers, pa.int64()), *cells], schema=self._schema))
         self.rows += len(self._lines)
         self._lines, self._numbers, self._characters = [], [], 0
 

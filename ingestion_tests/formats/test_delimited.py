@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingestion.errors import ParseFailed
+from ingestion.formats import records
 from ingestion_tests.formats.conftest import Reader, known, schema_of
 
 
@@ -31,9 +32,25 @@ def test_ragged_rows_are_rejected_with_their_lines(read: Reader) -> None:
 
 
 def test_an_unclosed_quote_is_rejected_and_never_a_value(read: Reader) -> None:
-    outcome = read({"a.csv": b'a,b\n1,x\n2,"open\n3,y\n'})
-    assert outcome.rows == [{"a": 1, "b": "x"}]
-    assert outcome.brief() == [("line 3", "UNCLOSED_QUOTE", None)]
+    outcome = read({"a.csv": b'a,b\n1,x\n2,"open\r\n3,y\n4\n5,z\n'})
+    assert [row["a"] for row in outcome.rows] == [1, 3, 5]
+    assert outcome.brief() == [("line 3", "UNCLOSED_QUOTE", None), ("line 5", "MISSING_COLUMNS", "b")]
+    assert outcome.rejects[0]["raw_row"] == '2,"open'
+
+
+def test_lines_after_a_quote_open_for_too_long_are_rows(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "LONGEST_ROW", 1_000)
+    data = b'a,b\n1,"open\n' + b"".join(b"%d,x\n" % number for number in range(2, 3_000)) + b'3000,"x\ny"\n'
+    outcome = read({"a.csv": data})
+    assert [row["a"] for row in outcome.rows] == list(range(2, 3_001))
+    assert outcome.rows[-1]["b"] == "x\ny"
+    assert outcome.brief() == [("line 2", "ROW_TOO_LONG", None)]
+
+
+def test_an_unclosed_quote_in_one_column_keeps_its_lines(read: Reader) -> None:
+    outcome = read({"a.csv": b'a\nx\n"open\ny\n'})
+    assert [row["a"] for row in outcome.rows] == ["x"]
+    assert [(reject["position"], reject["raw_row"]) for reject in outcome.rejects] == [("line 3", '"open\ny')]
 
 
 def test_bytes_that_are_not_utf8_are_rejected_with_their_line(read: Reader) -> None:

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import httpx
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,6 +19,9 @@ from ingestion.errors import Cancelled, FileMissing
 from ingestion.model.extraction import FileExtraction
 from ingestion.sources.base import ConnectorContext, Extraction
 from ingestion.sources.sftp import SftpConnector
+from ingestion_tests.servers.slow_source import execute
+from ingestion_tests.servers.sshd import SshServer
+from ingestion_tests.servers.stack import Stack, wait_final
 from ingestion_tests.sources.conftest import request_for
 from ingestion_tests.sources.sftp_site import SftpSite
 
@@ -153,3 +158,37 @@ def test_a_connection_test_says_which_step_failed(
     assert report.results["checks"][-1] == {"name": failed, "passed": False, "message": report.results["reason"]}
     assert all(check["passed"] for check in report.results["checks"][:-1])
     assert report.results["missing_permissions"] == ([failed] if code == "PERMISSION_DENIED" else [])
+
+
+def test_from_the_server_to_the_table(sshd: SshServer, stack: Stack, client: httpx.Client) -> None:
+    for name in ("a.csv", "b.csv"):
+        sshd.put(f"out/{name}", b"id,name\n" + b"".join(b"%d,n%d\n" % (n, n) for n in range(1000)))
+    secret = stack.home / "secrets" / "sftp-key"
+    secret.parent.mkdir(exist_ok=True)
+    secret.write_text(sshd.private_key)
+    connection = {
+        "host": "127.0.0.1",
+        "port": sshd.port,
+        "username": sshd.username,
+        "private_key_secret": "file://sftp-key",
+        "host_key": sshd.fingerprint(),
+        "remote_path": str(sshd.files),
+        "file_pattern": "out/*.csv",
+    }
+    source = {"name": "files by SFTP", "source_type": "SFTP", "connection_details": connection}
+    tested = client.post("/sources/test-connection", json={name: source[name] for name in source if name != "name"})
+    assert tested.json()["connection_successful"], tested.text
+    assert tested.json()["connection_details"]["available_objects"] == 2
+    source_id = client.post("/sources", json=source).json()["data"]["source_id"]
+    described = client.get(f"/sources/{source_id}/schema/out/*.csv").json()["data"]
+    assert [(field["name"], field["type"]) for field in described["fields"]] == [("id", "INTEGER"), ("name", "STRING")]
+    body = {"pipeline_name": "SFTP", "source_id": source_id, "target_dataset": "by_sftp", "target_table": "rows"}
+    pipeline_id = client.post("/pipelines", json=body).json()["data"]["pipeline_id"]
+    done = wait_final(client, execute(client, pipeline_id))
+    assert (done["status"], done["records_processed"]) == ("SUCCESS", 2000), done
+    sshd.allow()  # The right is taken away: the table stays as it is.
+    failed = wait_final(client, execute(client, pipeline_id))
+    assert failed["status"] == "FAILED"
+    assert failed["error_details"]["error_code"] == "AUTHENTICATION_FAILED"
+    with duckdb.connect(str(stack.home / "warehouse" / "by_sftp.duckdb"), read_only=True) as warehouse:
+        assert warehouse.execute("SELECT count(*), sum(id) FROM rows").fetchall() == [(2000, 999_000)]

@@ -57,6 +57,17 @@ class CellFile:
         self._plain_at.append(len(self._numbers))
         self._row(number, line)
 
+    def add_lines(self, text: str, first: int) -> None:
+        """Keep many rows at once, the lines of `text`, each of which is as those of `add_line`."""
+        count = text.count("\n") + 1
+        self._plain.append(text)
+        self._plain_at.extend(range(len(self._numbers), len(self._numbers) + count))
+        self._numbers.extend(range(first, first + count))
+        if self._keeps_text:
+            self._texts.extend(text.split("\n"))
+        self._characters += len(text)
+        self._flush_if_many()
+
     def add(self, cells: Sequence[str], number: int, text: str, quoted: Sequence[int] = ()) -> None:
         """Keep a row that begins in line `number` and reads `text`; `quoted` are the positions of quoted cells."""
         if quoted:
@@ -70,6 +81,9 @@ class CellFile:
         if self._keeps_text:
             self._texts.append(text)
         self._characters += len(text)
+        self._flush_if_many()
+
+    def _flush_if_many(self) -> None:
         if len(self._numbers) >= _BATCH_ROWS or self._characters >= _BATCH_CHARACTERS:
             self._flush()
 
@@ -111,8 +125,8 @@ class CellFile:
                 column_types=dict.fromkeys(self._ids, _TEXT), null_values=self._markers, strings_can_be_null=True
             ),
         )
-        if table.num_rows != len(self._plain):
-            raise AssertionError(f"{len(self._plain)} lines were split into {table.num_rows} rows")
+        if table.num_rows != len(self._plain_at):
+            raise AssertionError(f"{len(self._plain_at)} lines were split into {table.num_rows} rows")
         return table
 
     def _cells_part(self) -> pa.Table | None:

@@ -13,8 +13,8 @@ from ingestion.formats.columns import Columns, Encoding, RawFile
 from ingestion.formats.detection import kind_of
 from ingestion.formats.dialect import Layout, layout_of
 from ingestion.formats.engine import Tick
-from ingestion.formats.lines import is_text, text_lines
-from ingestion.formats.records import Lines, Record, RecordParser
+from ingestion.formats.lines import Lines, is_text, text_blocks
+from ingestion.formats.records import Record, RecordParser
 from ingestion.formats.rejects import Reject, RejectFile
 from ingestion.formats.unpacking import ByteStream, utf8_chunks
 from ingestion.model.extraction import FileExtraction
@@ -47,7 +47,7 @@ def stage_csv(
     if not (is_whole and first[-1]):
         first.pop()  # What follows the last line end: nothing, or a line that is cut off.
     layout = layout_of(first, name, params, kind_of(name).extension, declared, is_whole)
-    lines = text_lines(itertools.chain([head], chunks), name, end)
+    lines = Lines(text_blocks(itertools.chain([head], chunks), name, end), end.decode())
     found = columns.of_file(layout.names)
     ids = [column.id for column in found]
     # Told types always fit; a row can only be rejected for a type that was there before.
@@ -72,15 +72,17 @@ class _Rows:
     """Reads the rows of one file into `cells` and `rejects`."""
 
     def __init__(
-        self, lines: Iterator[str], layout: Layout, name: str, cells: CellFile, rejects: RejectFile, tick: Tick
+        self, lines: Lines, layout: Layout, name: str, cells: CellFile, rejects: RejectFile, tick: Tick
     ) -> None:
         self._tick = tick
-        self._lines = Lines(lines)
+        self._lines = lines
         self._layout = layout
         self._name = name
         self._cells = cells
         self._rejects = rejects
         self._width = len(layout.names)
+        delimiter = layout.dialect.delimiter
+        self._is_simple = len(delimiter) == 1 and delimiter.isascii()
         self._names = json.dumps(list(layout.names))
         self._parser = RecordParser(layout.dialect, self._lines)
 
@@ -88,20 +90,39 @@ class _Rows:
         """Every line after the header belongs to a row, or is blank."""
         for _ in itertools.islice(self._lines, self._layout.lines):
             pass
-        delimiter, quote, others = self._layout.dialect.delimiter, self._layout.dialect.quote, self._width - 1
-        is_simple = len(delimiter) == 1 and delimiter.isascii()
-        for line in self._lines:
+        while True:
+            while (block := self._lines.take_block(self._plain_block)) is not None:
+                self._cells.add_lines(block, self._lines.number - block.count("\n"))
+            line = next(self._lines, None)
+            if line is None:
+                return
             number = self._lines.number
-            if (
-                is_simple
-                and line.count(delimiter) == others
-                and (not quote or quote not in line)
-                and "\r" not in line
-                and (line.isascii() or _is_simple_text(line))
-            ):
-                self._cells.add_line(line, number)
+            plain = self._plain_line(line)
+            if plain is not None:
+                self._cells.add_line(plain, number)
             else:
                 self._take(self._closed(self._parser.parse(line)), number)
+
+    def _plain_line(self, line: str) -> str | None:
+        """The line without a carriage return at its end, when a splitter that knows no dialect reads it right."""
+        dialect = self._layout.dialect
+        if not self._is_simple or line.count(dialect.delimiter) != self._width - 1:
+            return None
+        if dialect.quote and dialect.quote in line:
+            return None
+        plain = line.removesuffix("\r")
+        return plain if "\r" not in plain and (plain.isascii() or _is_simple_text(plain)) else None
+
+    def _plain_block(self, block: str) -> str | None:
+        """The same of many lines."""
+        dialect = self._layout.dialect
+        if not self._is_simple or (dialect.quote and dialect.quote in block):
+            return None
+        plain = block.replace("\r\n", "\n").removesuffix("\r") if "\r" in block else block
+        if "\r" in plain or not (plain.isascii() or _is_simple_text(plain)):
+            return None
+        delimiter, others = dialect.delimiter, self._width - 1
+        return plain if all(line.count(delimiter) == others for line in plain.split("\n")) else None
 
     def _closed(self, record: Record) -> Record:
         """The record; of one whose quote is never closed only the first line, for those after it are rows.

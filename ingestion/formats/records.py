@@ -38,29 +38,6 @@ class Record:
     is_open: bool = False
 
 
-class Lines:
-    """Lines with their numbers, which can be given back."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines = lines
-        self._given_back: list[str] = []
-        self.number = 0
-        """Of the line taken last; the first one is 1."""
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._given_back.pop() if self._given_back else next(self._lines)
-        self.number += 1
-        return line
-
-    def give_back(self, lines: Sequence[str]) -> None:
-        """Have these lines, the ones taken last, taken again."""
-        self._given_back += reversed(lines)
-        self.number -= len(lines)
-
-
 class RecordParser:
     """Parses the record that begins with a given line; takes more lines while a quoted cell is open."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ingestion.errors import SourceNotSupported
 from ingestion.model.connections import (
     ApiConnection,
+    BigQueryConnection,
     CloudSqlConnection,
     CustomConnection,
     Engine,
@@ -28,6 +29,10 @@ def connector_for(source: Source, context: ConnectorContext) -> Connector:
         from ingestion.sources.postgres import PostgresConnector
 
         return PostgresConnector(connection, context)
+    if isinstance(connection, BigQueryConnection):
+        from ingestion.sources.bigquery import BigQueryConnector
+
+        return BigQueryConnector(connection, context)
     if isinstance(connection, SftpConnection):
         from ingestion.sources.sftp import SftpConnector
 

@@ -10,6 +10,7 @@ from ingestion.errors import SourceNotSupported
 from ingestion.model.source import Source, SourceStatus, SourceType
 from ingestion.sources.api.connector import ApiConnector
 from ingestion.sources.base import ConnectorContext
+from ingestion.sources.bigquery import BigQueryConnector
 from ingestion.sources.gcs import GcsConnector
 from ingestion.sources.postgres import PostgresConnector
 from ingestion.sources.registry import connector_for
@@ -44,6 +45,7 @@ def source(kind: str, details: dict[str, Any]) -> Source:
         ("GCS", {"bucket_name": "b"}, GcsConnector),
         ("SFTP", SFTP, SftpConnector),
         ("CLOUD_SQL", DATABASE, PostgresConnector),
+        ("BIGQUERY", {"project_id": "p", "dataset": "d"}, BigQueryConnector),
         ("API", {"endpoint_url": "https://example.com"}, ApiConnector),
         ("CLOUD_SQL", DATABASE | {"engine": "POSTGRESQL"}, PostgresConnector),
     ],
@@ -56,7 +58,6 @@ def test_what_can_be_read(context: ConnectorContext, kind: str, details: dict[st
     ("kind", "details", "named"),
     [
         ("CLOUD_SQL", DATABASE | {"engine": "MYSQL"}, "MySQL"),
-        ("BIGQUERY", {"project_id": "p", "dataset": "d"}, "BIGQUERY"),
     ],
 )
 def test_what_cannot_be_read_yet_says_so(

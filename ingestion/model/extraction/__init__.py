@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ingestion.model.extraction.api import ApiExtraction
 from ingestion.model.extraction.base import ExtractionParams, as_columns
+from ingestion.model.extraction.bigquery import BigQueryExtraction
 from ingestion.model.extraction.custom import CustomExtraction
 from ingestion.model.extraction.databases import DatabaseExtraction
 from ingestion.model.extraction.files import FileExtraction, FileFormat, FixedField
@@ -14,6 +15,7 @@ from ingestion.model.source_type import SourceType
 EXTRACTION_MODELS: Mapping[SourceType, type[ExtractionParams]] = {
     SourceType.GCS: FileExtraction,
     SourceType.CLOUD_SQL: DatabaseExtraction,
+    SourceType.BIGQUERY: BigQueryExtraction,
     SourceType.SFTP: FileExtraction,
     SourceType.API: ApiExtraction,
     SourceType.CUSTOM: CustomExtraction,
@@ -23,6 +25,7 @@ EXTRACTION_MODELS: Mapping[SourceType, type[ExtractionParams]] = {
 __all__ = [
     "EXTRACTION_MODELS",
     "ApiExtraction",
+    "BigQueryExtraction",
     "CustomExtraction",
     "DatabaseExtraction",
     "ExtractionParams",

@@ -11,12 +11,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ingestion.formats.bigquery_types import to_bigquery
 from ingestion.model.schema import FieldType, SchemaField
 from ingestion.sources.base import Cursor, ObjectVersion
 from ingestion.warehouses.base import CursorState, PublishRequest, PublishResult, TargetTable
 from ingestion.warehouses.bigquery.names import CURSORS, LOADS, Names
 from ingestion.warehouses.bigquery.session import Session, failures, patience
-from ingestion.warehouses.bigquery.types import to_bigquery
 
 COUNTS = ("loaded", "quarantined", "deduplicated", "filtered", "extracted", "target_rows")
 FACTS = ("staged", "rows_before", "updated", "deleted")

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ingestion.errors import SchemaMismatch, TargetFailed
+from ingestion.formats.bigquery_types import column_type, literal, quoted
 from ingestion.model.quality import CheckResult, CheckSpec
 from ingestion.model.schema import TableSchema
 from ingestion.quality.checks import compile_check
 from ingestion.quality.dialect import Dialect
 from ingestion.quality.runner import check_result
 from ingestion.warehouses.bigquery.session import Session
-from ingestion.warehouses.bigquery.types import column_type, literal, quoted
 
 _QUOTED_TEXT = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/""", re.DOTALL)
 

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ingestion.formats.bigquery_types import quoted
 from ingestion.model.pipeline import QUARANTINE_SUFFIX
 from ingestion.warehouses.base import TargetTable
-from ingestion.warehouses.bigquery.types import quoted
 
 if TYPE_CHECKING:
     from google.cloud import bigquery

@@ -19,13 +19,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ingestion.errors import IngestionError, TargetBusy, TargetFailed, TooManyBadRecords
+from ingestion.formats.bigquery_types import column_list, quoted
 from ingestion.model.load import WriteDisposition
 from ingestion.sources.base import REJECT_COLUMNS
 from ingestion.warehouses.base import PublishRequest, PublishResult
 from ingestion.warehouses.bigquery import bookkeeping, quarantine, resolution, targets
 from ingestion.warehouses.bigquery.names import Names, quarantine_table, rejects_table, staging_table
 from ingestion.warehouses.bigquery.session import Session, has_table, is_conflict
-from ingestion.warehouses.bigquery.types import column_list, quoted
 
 _ATTEMPTS = 8
 _FIRST_PAUSE_SECONDS = 0.5

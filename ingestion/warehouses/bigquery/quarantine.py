@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ingestion.formats.bigquery_types import column_list, literal, to_bigquery
 from ingestion.model.quarantine import QuarantineRecord, QuarantineSelection, QuarantineStatus
 from ingestion.model.schema import FieldType, SchemaField
 from ingestion.sources.base import REJECT_COLUMNS
 from ingestion.warehouses.base import QuarantinePage, TargetTable
 from ingestion.warehouses.bigquery.names import Names, quarantine_table
 from ingestion.warehouses.bigquery.session import Session, failures, has_table, patience
-from ingestion.warehouses.bigquery.types import column_list, literal, to_bigquery
 
 _OWN_COLUMNS = {
     "execution_id": FieldType.STRING,

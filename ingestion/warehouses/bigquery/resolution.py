@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ingestion.errors import SchemaMismatch
+from ingestion.formats.bigquery_types import as_published, column_type, quoted
 from ingestion.formats.types import type_label
 from ingestion.model.load import WriteDisposition
 from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchema
 from ingestion.warehouses.base import PublishRequest
-from ingestion.warehouses.bigquery.types import as_published, column_type, quoted
 
 VERDICT = "_ingestion_verdict"
 REPEATED = "REPEATED_KEY"

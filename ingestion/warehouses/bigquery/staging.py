@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ingestion import clock
 from ingestion.errors import SchemaMismatch, TargetFailed
+from ingestion.formats.bigquery_types import staged_field, to_bigquery
 from ingestion.model.schema import FieldType, SchemaField, TableSchema
 from ingestion.sources.base import REJECT_COLUMNS
 from ingestion.warehouses.bigquery.names import Names, job_id
 from ingestion.warehouses.bigquery.session import Session, Tick, failure, failures, patience
-from ingestion.warehouses.bigquery.types import staged_field, to_bigquery
 
 if TYPE_CHECKING:
     from google.cloud import bigquery, storage

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ingestion.errors import SchemaMismatch, TargetFailed
+from ingestion.formats.bigquery_types import column_type, from_bigquery, quoted, to_bigquery
 from ingestion.formats.types import type_label
 from ingestion.formats.widening import needs_values_checked, wider
 from ingestion.model.load import PartitionType, WriteDisposition
@@ -18,7 +19,6 @@ from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchem
 from ingestion.warehouses.base import PublishRequest, TableLayout, TargetTable
 from ingestion.warehouses.bigquery.names import Names
 from ingestion.warehouses.bigquery.session import Session, failures, label, patience
-from ingestion.warehouses.bigquery.types import column_type, from_bigquery, quoted, to_bigquery
 
 if TYPE_CHECKING:
     from google.cloud import bigquery

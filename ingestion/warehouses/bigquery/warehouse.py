@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion.errors import ExecutionFailure, PreconditionFailed, TargetFailed
+from ingestion.formats.bigquery_types import require_columns
 from ingestion.google_credentials import google_login
 from ingestion.model.connections.google import GoogleAccess
 from ingestion.model.load import WriteDisposition
@@ -29,7 +30,6 @@ from ingestion.warehouses.bigquery import bookkeeping, checks, publishing, quara
 from ingestion.warehouses.bigquery.names import LOADS, Names, rejects_table, staging_table
 from ingestion.warehouses.bigquery.session import Session, Tick, failures, has_table, label, patience
 from ingestion.warehouses.bigquery.staging import REJECT_SCHEMA, StagingBucket, load_table
-from ingestion.warehouses.bigquery.types import require_columns
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials

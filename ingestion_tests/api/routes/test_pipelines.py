@@ -94,21 +94,6 @@ def test_databases_need_a_table_or_a_query(client: httpx.Client, database: str, 
     refused(client.post("/pipelines", json=body), 400, "INVALID_CONFIGURATION", "exactly one of table and query")
 
 
-def test_what_cannot_be_read_yet_is_refused(client: httpx.Client, makes: Makes) -> None:
-    details = POSTGRES | {"engine": "MYSQL"}
-    source_id = makes.source(source_type="CLOUD_SQL", connection_details=details)["source_id"]
-    configuration = {"extraction_params": {"table": "t"}}
-    answer = client.post("/pipelines", json=PIPELINE | {"source_id": source_id, "configuration": configuration})
-    refused(answer, 400, "INVALID_CONFIGURATION", "MYSQL", "POSTGRESQL")
-    for source_type, details in {
-        "BIGQUERY": {"project_id": "p", "dataset": "d"},
-        "CUSTOM": {"connector": "mine"},
-    }.items():
-        source_id = makes.source(source_type=source_type, connection_details=details)["source_id"]
-        answer = client.post("/pipelines", json=PIPELINE | {"source_id": source_id, "configuration": {}})
-        refused(answer, 400, "INVALID_CONFIGURATION", f"cannot read {source_type} sources yet; it reads GCS, CLOUD_SQL")
-
-
 def test_an_update_merges_deeply_and_keeps_the_dag_id(client: httpx.Client, makes: Makes) -> None:
     pipeline = makes.pipeline(target_table="before")
     changes = {"target_table": "after", "configuration": {"schedule": "0 3 * * *", "extraction_params": {"quote": "'"}}}

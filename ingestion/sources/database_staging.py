@@ -30,8 +30,9 @@ from ingestion.formats.typed import Reading, collect_misfits, write_typed
 from ingestion.formats.types import arrow_type, literal, quoted
 from ingestion.model.schema import FieldType, SchemaField, TableSchema
 
-BATCH_BYTES = 4 << 20
-"""Text that is typed at once."""
+_BATCH_BYTES = 4 << 20
+_ALL_BATCHES_BYTES = 8 << 20
+_LEAST_BATCH_BYTES = 256 << 10
 PART_BYTES = 64 << 20
 """Text that goes into one file."""
 _READING = Reading()
@@ -70,7 +71,8 @@ class Part:
 class PartWriter:
     """Takes the rows of one reading and writes them below `folder` as `{prefix}-00000.parquet` and so on.
 
-    `unit` is what positions of rejects count, such as "row".
+    `unit` is what positions of rejects count, such as "row". `writers` is how many write at once: they share the
+    memory, so that many take as much as few.
     """
 
     def __init__(
@@ -83,10 +85,11 @@ class PartWriter:
         row_group: int,
         part_bytes: int = PART_BYTES,
         check: Check = lambda: None,
+        writers: int = 1,
     ) -> None:
         self._folder, self._prefix, self._label, self._unit = folder, prefix, label, unit
         self._row_group, self._part_bytes, self._check = row_group, part_bytes, check
-        self._batch_bytes = min(BATCH_BYTES, part_bytes)
+        self._batch_bytes = min(batch_bytes(writers), part_bytes)
         self._targets = [Target(f"c{index}", column.field, True) for index, column in enumerate(columns)]
         self._schema = pa.schema([(target.field.name, _stored(target.field)) for target in self._targets])
         self._parsed = {target.id: _parsed(target.field) for target in self._targets}
@@ -190,6 +193,11 @@ class PartWriter:
             self._writer.close()
             self._writer = None
         self._written = 0
+
+
+def batch_bytes(writers: int) -> int:
+    """The text that each of so many writers types at once."""
+    return max(_LEAST_BATCH_BYTES, min(_BATCH_BYTES, _ALL_BATCHES_BYTES // writers))
 
 
 def staged(

@@ -7,7 +7,7 @@ type can hold is rejected and counted.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -125,15 +125,20 @@ class _Reading:
         self, login: Login, opened: Session, relation: Relation, columns: Sequence[StagedColumn], window: Window
     ) -> Sequence[Part]:
         if self._params.partition_column is None:
-            return [self._part(opened, relation, columns, window, "part", "row")]
+            return [self._part(opened, relation, window, self._writer(relation, columns), self.watching.check)]
         plan = parts_of(opened, relation, window, self._params.partition_column, self._params.parts)
         snapshot = snapshot_of(opened)
+        inner = Watching(self.watching.check)
+
+        def check() -> None:
+            inner.check()
+            self.watching.check()
 
         def read(index: int, of: Window) -> Part:
+            writer = self._writer(relation, columns, f"part-{index:02d}", f"part {index}, row", len(plan.windows))
             with session(login, snapshot) as own, inner.interrupting(interrupt_of(own)):
-                return self._part(own, relation, columns, of, f"part-{index:02d}", f"part {index}, row")
+                return self._part(own, relation, of, writer, check)
 
-        inner = Watching(self.watching.check)
         parts = inner.run(*(partial(read, index, of) for index, of in enumerate(plan.windows)))
         rows = sum(part.rows for part in parts)
         if rows != plan.rows:
@@ -143,22 +148,24 @@ class _Reading:
             )
         return parts
 
-    def _part(
+    def _writer(
         self,
-        opened: Session,
         relation: Relation,
         columns: Sequence[StagedColumn],
-        window: Window,
-        prefix: str,
-        unit: str,
+        prefix: str = "part",
+        unit: str = "row",
+        writers: int = 1,
+    ) -> PartWriter:
+        folder, check = self._request.folder, self.watching.check
+        folder.mkdir(parents=True, exist_ok=True)
+        group = row_group_size(self._request.execution.batch_size)
+        return PartWriter(folder, prefix, columns, relation.label, unit, group, self._part_bytes, check, writers)
+
+    def _part(
+        self, opened: Session, relation: Relation, window: Window, writer: PartWriter, check: Callable[[], None]
     ) -> Part:
         amount = Amount()
         self._amounts.append(amount)
-        check = self.watching.check
-        group = row_group_size(self._request.execution.batch_size)
-        folder = self._request.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        writer = PartWriter(folder, prefix, columns, relation.label, unit, group, self._part_bytes, check)
         return copy_rows(opened, relation, window, writer, amount, check)
 
     def _task_params(self, parts: int) -> dict[str, object]:

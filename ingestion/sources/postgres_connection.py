@@ -37,9 +37,10 @@ _log = logging.getLogger(__name__)
 _PORT = 5432
 _APPLICATION = "ingestion"
 _QUOTED = re.compile(r'"[^"]*"')
-# Texts that mean the same whatever the server's own settings are.
+# It can only read, and texts mean the same whatever the server's own settings are.
 _SETTINGS = {
     "default_transaction_read_only": "on",
+    "idle_in_transaction_session_timeout": "0",  # The session whose snapshot others read waits for them.
     "TimeZone": "UTC",
     "DateStyle": "ISO",
     "IntervalStyle": "iso_8601",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
+import psycopg
 import pytest
 
+from ingestion.errors import QueryFailed
 from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchema
 from ingestion_tests.sources.postgres_workbench import Database
 
@@ -100,6 +102,10 @@ def test_null_and_empty_text_stay_apart(database: Database) -> None:
         ("timestamp", "-infinity", "DATETIME"),
         ("timestamptz", "infinity", "TIMESTAMP"),
         ("time", "24:00", "TIME"),
+        ("date", "10000-01-01", "DATE"),
+        ("timestamp", "12000-01-01 00:00:00", "DATETIME"),
+        ("timestamptz", "0044-03-15 00:00:00 BC", "TIMESTAMP"),
+        ("json", '"\\ud800"', "JSON"),
     ],
 )
 def test_what_no_target_can_hold_is_rejected_with_its_row(
@@ -147,3 +153,90 @@ def test_a_decimal_without_precision_stays_what_the_target_has(database: Databas
     result, rows = database.extract(table="t", changes={"known_schema": known})
     assert [row["v"] for row in rows] == [Decimal(1)]
     assert result.rejected == 1
+
+
+MORE = {
+    "tsvector": ("'fat':2 'cat':3", "'cat':3 'fat':2"),
+    "point": ("(1.5,-2)", "(1.5,-2)"),
+    "macaddr": ("08:00:2b:01:02:03", "08:00:2b:01:02:03"),
+    "varbit": ("101", "101"),
+    "cidr": ("10.0.0.0/8", "10.0.0.0/8"),
+    "tstzrange": ("[2024-01-01 00:00+00,infinity)", '["2024-01-01 00:00:00+00",infinity)'),
+    "int4multirange": ("{[1,3),[5,9)}", "{[1,3),[5,9)}"),
+    "interval": ("-1 day -00:00:01.5", "P-1DT-1.5S"),
+    "timetz": ("24:00-15:59", "24:00:00-15:59"),
+    "name": ("a name", "a name"),
+    "xid8": ("18446744073709551615", "18446744073709551615"),
+    "float8[]": ("{NaN,Infinity,NULL,0.1}", '["NaN","Infinity",null,0.1]'),
+    "int[][]": ("{{1,NULL},{NULL,4}}", "[[1,null],[null,4]]"),
+    "numeric[]": (
+        "{1.10,99999999999999999999999999999999999999999}",
+        "[1.10,99999999999999999999999999999999999999999]",
+    ),
+    "timestamp[]": ("{infinity}", '["infinity"]'),
+    "jsonb[]": ('{"null",NULL}', "[null,null]"),
+    "bytea": ("\\x", b""),
+    "real": ("-Infinity", float("-inf")),
+    "float8": ("1.7976931348623157e308", 1.7976931348623157e308),
+    "int8": ("-9223372036854775808", -(2**63)),
+    "numeric(38, 0)": ("9" * 38, Decimal("9" * 38)),
+    "numeric(5, 7)": ("0.0012345", Decimal("0.0012345")),
+    "timestamptz": ("0001-01-01 00:00:00+00", dt.datetime(1, 1, 1, tzinfo=dt.UTC)),
+    "date": ("9999-12-31", dt.date(9999, 12, 31)),
+    "varchar": (" 007 ", " 007 "),
+}
+
+
+def test_values_of_further_types(database: Database) -> None:
+    columns = ", ".join(f"c{index} {kind}" for index, kind in enumerate(MORE))
+    values = ", ".join("'" + given.replace("'", "''") + "'" for given, _ in MORE.values())
+    database.run(f"CREATE TABLE t ({columns})", f"INSERT INTO t VALUES ({values})", "INSERT INTO t DEFAULT VALUES")
+    result, rows = database.extract(table="t")
+    assert result.rejected == 0
+    for index, (kind, (_, expected)) in enumerate(MORE.items()):
+        assert rows[0][f"c{index}"] == expected, kind
+        assert rows[1][f"c{index}"] is None, kind
+
+
+def test_an_hstore_is_a_text(database: Database) -> None:
+    if not database.one("SELECT count(*) FROM pg_available_extensions WHERE name = 'hstore'"):
+        pytest.skip("this PostgreSQL has no hstore")
+    database.run("CREATE EXTENSION hstore", "CREATE TABLE t AS SELECT 'a=>1,b=>NULL'::hstore AS h")
+    assert database.extract(table="t")[1] == [{"h": '"a"=>"1", "b"=>NULL'}]
+
+
+def test_bad_rows_among_many_are_told_one_by_one(database: Database) -> None:
+    """In several batches, with good rows around them: none is lost and the good ones keep their order."""
+    database.run(
+        "CREATE TABLE t (id int, at timestamp, n numeric(12, 2), pad text)",
+        "INSERT INTO t SELECT i, CASE WHEN i % 1000 = 0 THEN timestamp 'infinity' ELSE '2024-01-01' END, "
+        "CASE WHEN i % 1500 = 0 THEN numeric 'NaN' ELSE i END, repeat('p', 200) FROM generate_series(1, 12000) i",
+    )
+    result, rows = database.extract(database.connector(part_bytes=1 << 19), table="t")
+    bad = [number for number in range(1, 12001) if number % 1000 == 0 or number % 1500 == 0]
+    assert (result.rows, result.rejected) == (12000 - len(bad), len(bad))
+    assert [row["id"] for row in rows] == [number for number in range(1, 12001) if number not in bad]
+    rejects = database.rejects(result)
+    assert [row["position"] for row in rejects] == [f"row {number}" for number in bad]
+    assert {row["column_name"] for row in rejects} == {"at", "n"}
+
+
+def test_digits_that_the_target_cannot_hold_are_rejected_and_never_rounded(database: Database) -> None:
+    database.run("CREATE TABLE t (v numeric)", f"INSERT INTO t VALUES (1.5), ({'9' * 39}), (1e-20), ('NaN'), (NULL)")
+    known = TableSchema(fields=(SchemaField(name="v", type=FieldType.BIGNUMERIC),))
+    result, rows = database.extract(table="t", changes={"known_schema": known})
+    assert [row["v"] for row in rows] == [Decimal("1.5"), None]
+    assert [row["got"] for row in database.rejects(result)] == ["9" * 39, "0.00000000000000000001", "NaN"]
+
+
+def test_text_that_is_not_utf_8_is_refused(database: Database) -> None:
+    name = f"{database.name}_ascii"
+    database.run(f'CREATE DATABASE "{name}" ENCODING SQL_ASCII TEMPLATE template0')
+    with psycopg.connect(database.server.url(name), autocommit=True) as connection:
+        connection.execute("SET client_encoding = SQL_ASCII; CREATE TABLE t (v text)")
+        connection.execute("INSERT INTO t VALUES ('fine'), (convert_from('\\xff'::bytea, 'SQL_ASCII'))")
+    try:
+        with pytest.raises(QueryFailed, match='invalid byte sequence for encoding "UTF8": 0xff'):
+            database.extract(database.connector(database=name), table="t")
+    finally:
+        database.server.drop_database(database.server.url(name))

@@ -83,3 +83,17 @@ class RemoteFile:
             parts.append(data)
             offset, size = offset + len(data), size - len(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def begin(remote: RemoteFile, start: int, end: int) -> asyncssh.SFTPAttrs:
+    """Ask for the content and the state at once: small files take as few round trips as can be."""
+    remote.begin(start, end)
+    return await remote.state()
+
+
+async def states_of(
+    remote: RemoteFile, sftp: asyncssh.SFTPClient, path: str
+) -> tuple[asyncssh.SFTPAttrs, asyncssh.SFTPAttrs]:
+    """The state of what is open, and of what has its name by now."""
+    async with asyncio.timeout(STALL_SECONDS):
+        return await asyncio.gather(remote.state(), sftp.stat(path))

@@ -15,9 +15,10 @@ from ingestion.sources.background import BackgroundLoop
 from ingestion.sources.base import ObjectVersion
 from ingestion.sources.checks import Checks, reach_host
 from ingestion.sources.file_store import Tick, never_stop
+from ingestion.sources.sftp_ahead import SMALL_BYTES, ReadAhead
 from ingestion.sources.sftp_errors import sftp_errors
 from ingestion.sources.sftp_listing import list_files, version_of
-from ingestion.sources.sftp_reading import STALL_SECONDS, RemoteFile
+from ingestion.sources.sftp_reading import STALL_SECONDS, RemoteFile, begin, states_of
 from ingestion.sources.sftp_session import Login, ShownKeys, address_of, login_of, open_connection
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class SftpStore:
         self._loop: BackgroundLoop | None = None
         self._connection: asyncssh.SSHClientConnection | None = None
         self._sftp: asyncssh.SFTPClient | None = None
+        self._ahead: ReadAhead | None = None
 
     def reach(self, checks: Checks) -> None:
         """Resolve, connect, verify the host key and log in."""
@@ -80,13 +82,15 @@ class SftpStore:
         return self._persistently(listing, tick, deadline)
 
     def expect(self, versions: Sequence[ObjectVersion]) -> None:
-        """Nothing is read ahead: a file is asked for in many pieces at once already."""
+        """Read the small ones of `versions` ahead: they will be fetched, in this order."""
+        self._ahead = ReadAhead(versions, self._path)
 
     def fetch(self, version: ObjectVersion, path: Path, tick: Tick, limit: int | None = None) -> None:
         """Download the file; it must be the listed version before and after. A broken download is taken up again."""
         end = version.size_bytes if limit is None else min(limit, version.size_bytes)
         with path.open("wb") as out:
-            self._persistently(lambda: self._download(version, out, end, tick), tick, progress=out.tell)
+            if limit is not None or not self._copied(version, out, tick):
+                self._persistently(lambda: self._download(version, out, end, tick), tick, progress=out.tell)
         if limit is None:
             self._settle(version, tick)
 
@@ -104,6 +108,17 @@ class SftpStore:
             self._loop.close()
             self._loop = None
 
+    def _copied(self, version: ObjectVersion, out: BinaryIO, tick: Tick) -> bool:
+        """Whether the file had been read ahead."""
+        if self._ahead is None or self._sftp is None or version.size_bytes > SMALL_BYTES:
+            return False
+        content = self._run(self._ahead.take(self._sftp, version), self._called(version.name), tick)
+        if content is None:
+            return False
+        out.write(content)
+        tick()
+        return True
+
     def _download(self, version: ObjectVersion, out: BinaryIO, end: int, tick: Tick) -> None:
         """Go on from where `out` ends."""
         what = self._called(version.name)
@@ -111,12 +126,12 @@ class SftpStore:
         try:
             remote = self._run(RemoteFile.open(sftp, self._path(version.name), version.name), what, tick)
             try:
-                self._require(version, self._run(_begin(remote, out.tell(), end), what, tick))
+                self._require(version, self._run(begin(remote, out.tell(), end), what, tick))
                 while blocks := self._run(remote.next(), what, tick):
                     for block in blocks:
                         out.write(block)
                     tick()
-                self._require(version, *self._run(_states(remote, sftp, self._path(version.name)), what, tick))
+                self._require(version, *self._run(states_of(remote, sftp, self._path(version.name)), what, tick))
             finally:
                 self._run(_closed(remote), what)
         except FileMissing as error:
@@ -226,20 +241,6 @@ class SftpStore:
 async def _started(connection: asyncssh.SSHClientConnection) -> asyncssh.SFTPClient:
     # A name that is not UTF-8 must not stop the listing of others.
     return await connection.start_sftp_client(path_errors="surrogateescape")
-
-
-async def _begin(remote: RemoteFile, start: int, end: int) -> asyncssh.SFTPAttrs:
-    """Ask for the content and the state at once: small files take as few round trips as can be."""
-    remote.begin(start, end)
-    return await remote.state()
-
-
-async def _states(
-    remote: RemoteFile, sftp: asyncssh.SFTPClient, path: str
-) -> tuple[asyncssh.SFTPAttrs, asyncssh.SFTPAttrs]:
-    """The state of what is open, and of what has its name by now."""
-    async with asyncio.timeout(STALL_SECONDS):
-        return await asyncio.gather(remote.state(), sftp.stat(path))
 
 
 async def _probe(sftp: asyncssh.SFTPClient, path: str) -> None:

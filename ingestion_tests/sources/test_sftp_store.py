@@ -70,16 +70,6 @@ def test_a_file_is_copied_wholly_or_up_to_a_limit(sftp: SftpSite, tmp_path: Path
     assert ticks
 
 
-def test_many_small_files_take_one_connection(sftp: SftpSite, proxy: TcpProxy, tmp_path: Path) -> None:
-    for number in range(100):
-        sftp.server.put(f"{number:03d}", b"%d" % number)
-    store = sftp.store(port=proxy.port)
-    for version in store.objects("*", 10):
-        store.fetch(version, tmp_path / version.name, never_stop)
-    assert [(tmp_path / f"{number:03d}").read_bytes() for number in range(100)] == [b"%d" % n for n in range(100)]
-    assert proxy.connections == 1
-
-
 @pytest.mark.parametrize("change", ["replaced", "renamed over", "appended", "truncated", "deleted"])
 def test_a_file_that_changes_while_it_is_read(sftp: SftpSite, tmp_path: Path, change: str) -> None:
     path = sftp.server.put("large", LARGE)

@@ -99,6 +99,10 @@ class HttpApi:
         try:
             self._loop.run_until_complete(self._serve(started))
         finally:
+            pending = asyncio.all_tasks(self._loop)  # Slow answers that nobody waits for any more.
+            for task in pending:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
             self._loop.close()
 
     async def _serve(self, started: threading.Event) -> None:

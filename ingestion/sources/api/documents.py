@@ -45,15 +45,15 @@ class Block:
 class Document:
     """One answer. After `blocks` is exhausted, the other attributes are known.
 
-    `path` is where the rows are, as told from the first answer; `is_first` says that this is the first.
+    `path` is where the rows are, as told from the first answer; `like` is the first one's envelope.
     """
 
     def __init__(
-        self, answer: Answer, params: ApiExtraction, path: RowPath | None, is_first: bool, tick: Callable[[], None]
+        self, answer: Answer, params: ApiExtraction, path: RowPath | None, like: Any, tick: Callable[[], None]
     ) -> None:
         self._answer = answer
         self._params = params
-        self._is_first = is_first
+        self._like = like
         self._tick = tick
         self.path = row_path(params.data_path) if params.data_path is not None else path
         self._small = answer.small()
@@ -167,9 +167,9 @@ class Document:
         try:
             if self._params.query is not None:
                 self._require_no_errors(_errors_of(text))
-            parts = take_apart(text, self.path, self._answer.shown, may_lack=not self._is_first)
+            parts = take_apart(text, self.path, self._answer.shown, self._like)
         except msgspec.DecodeError:
-            yield from self._scanned()  # Says where and what; or takes what is only almost JSON, row by row.
+            yield from self._scanned()  # It says where and what is wrong.
             return
         self.path, self.envelope, self.elements = parts.path, parts.envelope, len(parts.elements)
         shape = self._shape()
@@ -180,7 +180,7 @@ class Document:
         yield Block(b"".join([b"\n".join(rows), b"\n"]), len(rows))
 
     def _scanned(self) -> Iterator[Block]:
-        scan = ScannedDocument(self._text(), self.path, self._answer.shown, may_lack=not self._is_first)
+        scan = ScannedDocument(self._text(), self.path, self._answer.shown, self._like)
         yield from in_blocks(self._shaped(scan))
         self.path, self.envelope = scan.path, scan.envelope
 

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import orjson
 
@@ -53,6 +54,7 @@ class Pages:
         self._last_digest = b""
         self._elements_read = 0
         self._cut = 0
+        self._first_envelope: Any = None
         self.count = 0
         self.server_time: datetime | None = None
 
@@ -64,7 +66,7 @@ class Pages:
             answer = self._answer(future)
             if answer is None:
                 return
-            document = Document(answer, self._params, self._path, self.count == 0, self._tick)
+            document = Document(answer, self._params, self._path, self._first_envelope, self._tick)
             try:
                 if document.is_small:
                     blocks = self._all_blocks(document, current)
@@ -106,6 +108,8 @@ class Pages:
         self._cut = 0
         self.count += 1
         self._path = document.path
+        if self.count == 1:
+            self._first_envelope = document.envelope
         self._elements_read += document.elements
         page = PageFacts(
             answer.shown,

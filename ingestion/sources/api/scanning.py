@@ -7,7 +7,7 @@ from typing import Any
 
 from ingestion.formats.json_text import JsonWindow
 from ingestion.sources.api.paths import ENVELOPE_NAMES, RowPath, told_path
-from ingestion.sources.api.taking_apart import nothing_at, plain
+from ingestion.sources.api.taking_apart import is_like, nothing_at, plain
 
 _KEPT_VALUE = 1 << 20
 
@@ -15,10 +15,10 @@ _KEPT_VALUE = 1 << 20
 class ScannedDocument:
     """One pass over a JSON document. After `elements` is exhausted, `envelope` and `path` are known."""
 
-    def __init__(self, chunks: Iterator[bytes], path: RowPath | None, shown: str, may_lack: bool) -> None:
+    def __init__(self, chunks: Iterator[bytes], path: RowPath | None, shown: str, like: Any) -> None:
         self._text = JsonWindow(chunks, shown)
         self._shown = shown
-        self._may_lack = may_lack
+        self._like = like
         self.path = path
         self.envelope: Any = {}
 
@@ -29,14 +29,14 @@ class ScannedDocument:
             yield from self._told()
         else:
             self.path = self.path or RowPath(())
-            yield from self._at(self.path, 0, self._keep_root)
+            yield from self._at(self.path, 0, self._keep_root, self._like)
         if text.peek():
             text.fail("there is more text after the end of the document")
 
     def _keep_root(self, value: Any) -> None:
         self.envelope = value
 
-    def _at(self, path: RowPath, depth: int, keep: Any) -> Iterator[str]:
+    def _at(self, path: RowPath, depth: int, keep: Any, like: Any) -> Iterator[str]:
         text = self._text
         if depth == len(path.outer):
             keep([])
@@ -50,10 +50,11 @@ class ScannedDocument:
         for name in self._members():
             if name == path.outer[depth] and not is_there:
                 is_there = True
-                yield from self._at(path, depth + 1, _into(members, name))
+                inner = like.get(name) if isinstance(like, dict) else None
+                yield from self._at(path, depth + 1, _into(members, name), inner)
             else:
                 members[name] = self._rest()
-        if not is_there and not (self._may_lack and depth + 1 == len(path.outer)):
+        if not is_there and not (depth + 1 == len(path.outer) and is_like(members, like)):
             raise nothing_at(path, path.outer[depth], self._shown, f"among {', '.join(list(members)[:20])}")
 
     def _told(self) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,9 @@ class Parts:
     path: RowPath
 
 
-def take_apart(document: bytes, path: RowPath | None, shown: str, may_lack: bool) -> Parts:
-    """The parts of a JSON document. `path` None: told from it; `may_lack`: a last key that is missing means no rows.
+def take_apart(document: bytes, path: RowPath | None, shown: str, like: Any) -> Parts:
+    """The parts of a JSON document. `path` None: told from it. `like` is the first page's envelope, if any:
+    where only the rows of a document like it are missing, there are none.
 
     Raises msgspec.DecodeError when it is not JSON, ParseFailed when it has nothing at the path.
     """
@@ -34,12 +35,12 @@ def take_apart(document: bytes, path: RowPath | None, shown: str, may_lack: bool
         path = RowPath(())
         if document[:1] == b"{":
             path = told_path({name: chr(memoryview(raw)[0]) for name, raw in _MEMBERS.decode(document).items()}, shown)
-    elements, envelope = _descended(document, path.outer, path, shown, may_lack)
+    elements, envelope = _descended(document, path.outer, path, shown, like)
     return Parts(elements, envelope, path)
 
 
 def _descended(
-    value: bytes, keys: Sequence[str], path: RowPath, shown: str, may_lack: bool
+    value: bytes, keys: Sequence[str], path: RowPath, shown: str, like: Any
 ) -> tuple[Sequence[msgspec.Raw], Any]:
     if not keys:
         return _elements(value)
@@ -49,10 +50,11 @@ def _descended(
     found = members.pop(keys[0], None)
     envelope = {name: plain(bytes(raw)) for name, raw in members.items()}
     if found is None:
-        if may_lack and len(keys) == 1:
+        if len(keys) == 1 and is_like(members, like):
             return (), envelope
         raise nothing_at(path, keys[0], shown, f"among {', '.join(list(members)[:20]) or 'no members at all'}")
-    elements, inside = _descended(bytes(found), keys[1:], path, shown, may_lack)
+    inner = like.get(keys[0]) if isinstance(like, dict) else None
+    elements, inside = _descended(bytes(found), keys[1:], path, shown, inner)
     return elements, envelope | {keys[0]: inside}
 
 
@@ -65,6 +67,11 @@ def _elements(value: bytes) -> tuple[Sequence[msgspec.Raw], Any]:
 
 
 _WHOLE = msgspec.json.Decoder(msgspec.Raw)
+
+
+def is_like(members: Iterable[str], like: Any) -> bool:
+    """Whether an object has no member that the first page's has not: so it is no message of an error."""
+    return isinstance(like, dict) and set(members) <= set(like)
 
 
 def nothing_at(path: RowPath, key: str, shown: str, where: str) -> ParseFailed:

@@ -25,7 +25,9 @@ def connector_for(source: Source, context: ConnectorContext) -> Connector:
         return GcsConnector(connection, context)
     if isinstance(connection, CloudSqlConnection):
         if connection.engine is Engine.MYSQL:
-            raise SourceNotSupported("MySQL databases cannot be read in this version; PostgreSQL can")
+            from ingestion.sources.mysql import MysqlConnector
+
+            return MysqlConnector(connection, context)
         from ingestion.sources.postgres import PostgresConnector
 
         return PostgresConnector(connection, context)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from ingestion.model.connections import CloudSqlConnection, ConnectionDetails, Engine
+from ingestion.model.connections import ConnectionDetails
 from ingestion.model.extraction.base import ExtractionParams, QueryText, as_columns
 from ingestion.model.extraction.lookback import parse_span
 from ingestion.model.problems import Problem
@@ -112,7 +112,4 @@ class DatabaseExtraction(ExtractionParams):
             for name, other in needs.items()
             if getattr(self, name) is not None and getattr(self, other) is None
         ]
-        if isinstance(connection, CloudSqlConnection) and connection.engine is Engine.MYSQL:
-            message = f"this version cannot read engine {Engine.MYSQL} yet; it reads {Engine.POSTGRESQL}"
-            problems.append(Problem("source_id", message))
         return problems

@@ -19,7 +19,9 @@ from api.refresh import Refresher
 from api.reloads import Reloads
 from api.services.executions import ExecutionService
 from api.services.pipelines import PipelineService
+from api.services.quarantine import QuarantineService
 from api.services.sources import SourceService
+from api.services.state import StateService
 from api.source_calls import SourceCalls
 from ingestion.orchestration.reconciler import LOOK_SECONDS
 from ingestion.orchestration.services import Services
@@ -42,6 +44,8 @@ class Backend:
     sources: SourceService
     pipelines: PipelineService
     executions: ExecutionService
+    quarantine: QuarantineService
+    state: StateService
     ui: ASGIApp | None = None
 
 
@@ -65,7 +69,8 @@ async def open_backend(
 
 def _assembled(settings: Settings, store: Store, dagster: DagsterPort, ui: ASGIApp | None) -> Backend:
     deployment = Services(settings)
-    refresher = Refresher(store, dagster, open_warehouse(settings, LOOK_SECONDS))
+    warehouse = open_warehouse(settings, LOOK_SECONDS)
+    refresher = Refresher(store, dagster, warehouse)
     return Backend(
         settings=settings,
         store=store,
@@ -77,6 +82,8 @@ def _assembled(settings: Settings, store: Store, dagster: DagsterPort, ui: ASGIA
         sources=SourceService(store, deployment.connector),
         pipelines=PipelineService(store),
         executions=ExecutionService(store, dagster, refresher.refreshed, settings.sync_limit_seconds),
+        quarantine=QuarantineService(store, warehouse),
+        state=StateService(store, warehouse),
         ui=ui,
     )
 

@@ -32,6 +32,13 @@ class EntityTag:
         return given is not None and (given.strip() == "*" or self._opaque in _TAG.findall(given))
 
 
+def require_tag(headers: Headers, tag: EntityTag) -> None:
+    """Raises PreconditionFailed when If-Match names other tags than exactly this one."""
+    given = headers.get("if-match")
+    if given is not None and given.strip() != "*" and str(tag) not in (f'W/"{name}"' for name in _TAG.findall(given)):
+        raise PreconditionFailed(f"the resource has the entity tag {tag}, If-Match allows {given}")
+
+
 def required_versions(headers: Headers) -> frozenset[str] | None:
     """The versions If-Match allows, or None when any will do."""
     given = headers.get("if-match")

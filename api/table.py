@@ -8,10 +8,11 @@ from typing import Any
 from api.auth import permissions as may
 from api.endpoint import VALIDATE_ONLY, Endpoint, Parameter
 from api.query import DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE
-from api.routes import executions, pipelines, sources
+from api.routes import executions, pipelines, quarantine, sources
 from api.wire.envelopes import Acknowledged, PageOf, Success
 from api.wire.executions import Cancel, Execute, ExecutionShown, Retry, TaskShown
 from api.wire.pipelines import PipelineBody, PipelineChanges, PipelineShown
+from api.wire.quarantine import Discard, DiscardedShown, QuarantinedShown, Replay
 from api.wire.sources import (
     ConnectionTest,
     ConnectionTested,
@@ -21,7 +22,9 @@ from api.wire.sources import (
     SourceShown,
     TypesShown,
 )
+from api.wire.state import StateChanges, StateShown
 from ingestion.model.execution import ExecutionStatus, TaskStatus
+from ingestion.model.quarantine import QuarantineStatus
 from ingestion.model.source import SourceStatus, SourceType
 
 
@@ -296,5 +299,74 @@ ENDPOINTS: Sequence[Endpoint] = (
         response=Success[ExecutionShown],
         tag="Executions",
         errors=("INVALID_CONFIGURATION", "PIPELINE_ALREADY_RUNNING", "INVALID_STATE", "EXECUTION_ERROR"),
+    ),
+    Endpoint(
+        "GET",
+        "/pipelines/{pipeline_id}/quarantine",
+        quarantine.list_quarantine,
+        may.PIPELINE_READ,
+        summary="Get Quarantined Rows",
+        message="Quarantined rows retrieved successfully",
+        response=PageOf[QuarantinedShown],
+        tag="Quarantine",
+        parameters=(
+            *_PAGING,
+            Parameter("execution_id", "Filter by the execution that read the row", _TEXT),
+            Parameter("error_code", "Filter by the reason", _TEXT),
+            Parameter("status", "Filter by status", _one_of(QuarantineStatus)),
+        ),
+        errors=("VALIDATION_ERROR",),
+    ),
+    Endpoint(
+        "POST",
+        "/pipelines/{pipeline_id}/quarantine/replay",
+        quarantine.replay_quarantine,
+        may.PIPELINE_EXECUTE,
+        summary="Replay Quarantined Rows",
+        message="Replay of quarantined rows started successfully",
+        status=202,
+        request=Replay,
+        body_may_be_empty=True,
+        response=Success[ExecutionShown],
+        tag="Quarantine",
+        errors=("INVALID_CONFIGURATION", "PIPELINE_ALREADY_RUNNING", "INVALID_STATE", "EXECUTION_ERROR"),
+    ),
+    Endpoint(
+        "POST",
+        "/pipelines/{pipeline_id}/quarantine/discard",
+        quarantine.discard_quarantine,
+        may.PIPELINE_EXECUTE,
+        summary="Discard Quarantined Rows",
+        message="Quarantined rows discarded successfully",
+        request=Discard,
+        body_may_be_empty=True,
+        response=Success[DiscardedShown],
+        tag="Quarantine",
+        errors=("PIPELINE_ALREADY_RUNNING",),
+    ),
+    Endpoint(
+        "GET",
+        "/pipelines/{pipeline_id}/state",
+        quarantine.get_state,
+        may.PIPELINE_READ,
+        summary="Get Pipeline State",
+        message="Pipeline state retrieved successfully",
+        other_statuses=(304,),
+        response=Success[StateShown],
+        tag="Pipelines",
+        parameters=(_IF_NONE_MATCH,),
+    ),
+    Endpoint(
+        "PUT",
+        "/pipelines/{pipeline_id}/state",
+        quarantine.set_state,
+        may.PIPELINE_EXECUTE,
+        summary="Set Pipeline State",
+        message="Pipeline state set successfully",
+        request=StateChanges,
+        response=Success[StateShown],
+        tag="Pipelines",
+        parameters=(_IF_MATCH,),
+        errors=("PIPELINE_ALREADY_RUNNING", "INVALID_STATE", "PRECONDITION_FAILED"),
     ),
 )

@@ -24,7 +24,7 @@ async def execute_pipeline(call: Call) -> Response:
     )
     if only_checked or execution.status.is_final:
         return call.success(show_execution(execution), status=200)
-    return _accepted(call, execution)
+    return accepted(call, execution)
 
 
 async def list_executions(call: Call) -> Response:
@@ -70,10 +70,11 @@ async def retry_execution(call: Call) -> Response:
     execution = await call.backend.executions.retry(
         call.part("execution_id"), call.body, call.principal.name, call.new_id
     )
-    return _accepted(call, execution)
+    return accepted(call, execution)
 
 
-def _accepted(call: Call, execution: Execution) -> Response:
+def accepted(call: Call, execution: Execution) -> Response:
+    """202 for an execution that was accepted."""
     headers = {
         "Location": call.link_to(f"/executions/{execution.execution_id}"),
         "Retry-After": str(POLL_AFTER_SECONDS),

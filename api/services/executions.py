@@ -15,8 +15,11 @@ from anyio import to_thread
 from api.dagster_port import DagsterPort
 from api.new_id import NewId
 from api.request_id import current_request_id
+from api.services.quarantine import selection_of
+from api.services.target_calls import refuse_while_running
 from api.wire.checking import checked, examined
 from api.wire.executions import RETRY_OF, Execute, Retry
+from api.wire.quarantine import Replay
 from ingestion import clock
 from ingestion.errors import (
     AlreadyRunning,
@@ -30,6 +33,7 @@ from ingestion.errors import (
     ServiceUnavailable,
 )
 from ingestion.model.execution import (
+    REPLAY,
     Execution,
     ExecutionParams,
     ExecutionStatus,
@@ -38,6 +42,7 @@ from ingestion.model.execution import (
 )
 from ingestion.model.pipeline import Pipeline
 from ingestion.model.problems import Problem
+from ingestion.model.quarantine import QuarantineSelection
 from ingestion.model.source import Source
 from ingestion.orchestration.launch import fail_launch, find_or_launch_execution, launch_execution
 from ingestion.store import CancelOutcome, NewExecution, Store, pending_execution
@@ -47,6 +52,7 @@ POLL_SECONDS = 0.1
 _TERMINATION_SECONDS = 10.0
 _LAUNCH_SECONDS = 15.0
 _LAUNCH_PAUSE_SECONDS = 0.5
+_FORCE = "force_execution executes it all the same"
 
 Refresh = Callable[[Sequence[Execution]], Awaitable[Sequence[Execution]]]
 """Executions as they are once Dagster was asked about those that have not ended."""
@@ -110,7 +116,7 @@ class ExecutionService:
         pipeline, source = await to_thread.run_sync(self._definition, failed.pipeline_id)
         params = _overlaid(failed.execution_params, asked.execution_params)
         _check_params(asked.execution_params)
-        _check_params(params)
+        _check_params(params and {name: value for name, value in params.items() if name != REPLAY})
         if not failed.is_forced:
             _refuse_inactive(pipeline, source)
         new = NewExecution(
@@ -122,6 +128,38 @@ class ExecutionService:
             created_by=by,
             is_forced=failed.is_forced,
             retry_of_execution_id=execution_id,
+        )
+        return await self._start(new)
+
+    async def replay(
+        self,
+        pipeline_id: str,
+        body: Mapping[str, Any],
+        by: str,
+        new_id: NewId,
+        open_rows: Callable[[QuarantineSelection], int],
+    ) -> Execution:
+        """Accept and launch an execution that takes OPEN rows of the quarantine in place of the source's.
+
+        Raises NotFound, InvalidRequest, InvalidConfiguration, AlreadyRunning, InvalidState, LaunchFailed.
+        """
+        accepted = await self._accepted_before(new_id)
+        if accepted is not None:
+            return accepted
+        pipeline, source = await to_thread.run_sync(self._definition, pipeline_id)
+        asked = checked(Replay, body)
+        _refuse_inactive(pipeline, source, "activate it to replay its rows")
+        await to_thread.run_sync(refuse_while_running, self._store, pipeline_id)
+        if not await to_thread.run_sync(open_rows, selection_of(pipeline_id, asked)):
+            raise InvalidState("there are no OPEN rows in the quarantine that the request selects")
+        new = NewExecution(
+            execution_id=new_id.value,
+            pipeline=pipeline,
+            source_type=source.source_type,
+            trigger=Trigger.REPLAY,
+            execution_params={REPLAY: asked.model_dump(mode="json", exclude_none=True)},
+            created_by=by,
+            is_forced=False,
         )
         return await self._start(new)
 
@@ -232,20 +270,21 @@ def _check_params(params: Mapping[str, Any] | None) -> None:
     if params is None:
         return
     problems = examined(ExecutionParams, params, "execution_params")[1]
-    if RETRY_OF in params:
-        problems.append(Problem(f"execution_params.{RETRY_OF}", "is reserved: it is set by a retry"))
+    for name, set_by in ((RETRY_OF, "a retry"), (REPLAY, "a replay of the quarantine")):
+        if name in params:
+            problems.append(Problem(f"execution_params.{name}", f"is reserved: it is set by {set_by}"))
     if problems:
         raise InvalidRequest(problems)
 
 
-def _refuse_inactive(pipeline: Pipeline, source: Source) -> None:
+def _refuse_inactive(pipeline: Pipeline, source: Source, otherwise: str = _FORCE) -> None:
     problems = []
     if not pipeline.is_active:
         problems.append(Problem("", f"Pipeline with ID '{pipeline.pipeline_id}' is not active"))
     if not source.is_active:
         problems.append(Problem("", f"Source system with ID '{source.source_id}' is not active"))
     if problems:
-        problems.append(Problem("", "force_execution executes it all the same"))
+        problems.append(Problem("", otherwise))
         raise InvalidConfiguration(problems)
 
 

@@ -47,6 +47,7 @@ class Trigger(StrEnum):
     RETRY = "RETRY"
     SCHEDULE = "SCHEDULE"
     RUN = "RUN"
+    REPLAY = "REPLAY"
 
 
 class PublishState(StrEnum):
@@ -55,6 +56,18 @@ class PublishState(StrEnum):
     OPEN = "OPEN"
     CLAIMED = "CLAIMED"
     CANCELLED = "CANCELLED"
+
+
+REPLAY = "quarantine_replay"
+"""The execution parameter that makes an execution take quarantined rows in place of the source's."""
+
+
+class ReplayParams(StrictModel):
+    """Which OPEN rows of the quarantine an execution takes."""
+
+    record_ids: tuple[str, ...] | None = None
+    execution_id: str | None = None
+    error_code: str | None = None
 
 
 class ExecutionParams(StrictModel):
@@ -66,6 +79,7 @@ class ExecutionParams(StrictModel):
     include_deleted: bool | None = Field(default=None, strict=True)
     start_date: date | None = None
     end_date: date | None = None
+    quarantine_replay: ReplayParams | None = None
 
     @model_validator(mode="after")
     def _starts_before_it_ends(self) -> Self:

@@ -16,9 +16,11 @@ from ingestion.model.load import LoadParams
 from ingestion.sources.base import Extraction, ExtractionRequest
 from ingestion.sql import parquet_relation
 from ingestion.steps.context import StepContext, StepOutcome
-from ingestion.steps.manifest import EXTRACT_FOLDER, Manifest, are_whole, read_manifest, write_manifest
+from ingestion.steps.manifest import EXTRACT_FOLDER, LaterRows, Manifest, are_whole, read_manifest, write_manifest
 from ingestion.steps.plan import ReadPlan, allows_empty, bad_record_limit, plan_read
+from ingestion.steps.replaying import read_quarantine, selection_of
 from ingestion.steps.staging import empty_folder, folder_of, seconds_since, staging_failures
+from ingestion.warehouses.base import TargetState
 
 
 def extract(ctx: StepContext) -> StepOutcome:
@@ -45,6 +47,7 @@ def _read(ctx: StepContext, folder: Path) -> Extraction:
     state = ctx.warehouse.state(ctx.pipeline.pipeline_id, ctx.target)
     extraction_params = ctx.pipeline.extraction(ctx.source.source_type)
     plan = plan_read(configuration, extraction_params, params, ctx.execution.is_forced, state)
+    selection, later = selection_of(ctx), None
     request = ExtractionRequest(
         params=extraction_params,
         execution=params,
@@ -56,9 +59,15 @@ def _read(ctx: StepContext, folder: Path) -> Extraction:
         progress=ctx.progress,
     )
     try:
-        extraction = ctx.connector.extract(request)
+        if selection is not None:
+            extraction, later = read_quarantine(
+                ctx, selection, request.folder, plan.known_schema, _key_of_last_load(ctx, state)
+            )
+        else:
+            extraction = ctx.connector.extract(request)
         _check_counts(extraction)
-        _check_amount(extraction, folder, plan, configuration.load_params)
+        if selection is None:
+            _check_amount(extraction, folder, plan, configuration.load_params)
     except BaseException:
         shutil.rmtree(folder / EXTRACT_FOLDER, ignore_errors=True)
         raise
@@ -78,9 +87,16 @@ def _read(ctx: StepContext, folder: Path) -> Extraction:
             target_schema=state.schema,
             last_execution_id=state.last_execution_id,
             extraction=extraction,
+            later=LaterRows(file=later.file.name, records=tuple(later.records)) if later else None,
         ),
     )
     return extraction
+
+
+def _key_of_last_load(ctx: StepContext, state: TargetState) -> tuple[str, ...]:
+    """The key the source told when it was read last: the quarantine does not know it."""
+    last = state.last_execution_id and ctx.warehouse.published(state.last_execution_id, ctx.target)
+    return tuple(last.details.get("key", ())) if last else ()
 
 
 def _check_counts(extraction: Extraction) -> None:

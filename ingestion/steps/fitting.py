@@ -20,12 +20,14 @@ from ingestion.formats.staged import REJECT_COLUMNS, StagedFile, staged_file
 from ingestion.formats.types import duckdb_type, literal, quoted, type_label
 from ingestion.formats.widening import needs_values_checked, wider
 from ingestion.model.load import ChangePolicy
+from ingestion.model.quarantine import RECORD_COLUMN
 from ingestion.model.schema import FieldMode, SchemaField, TableSchema
 from ingestion.sql import column_list, parquet_relation, row_json
 from ingestion.steps.context import StepContext
 from ingestion.steps.conversions import convert, text_of
 from ingestion.steps.manifest import EXTRACT_FOLDER, FIT_FOLDER, TRANSFORM_FOLDER, Manifest, Transformed
 from ingestion.steps.plan import WritePlan, policy, rows_schema
+from ingestion.steps.replaying import RECORD_FIELD, without_record
 from ingestion.steps.staging import empty_folder
 
 _ROWS = "rows.parquet"
@@ -66,7 +68,8 @@ def fit(ctx: StepContext, folder: Path, manifest: Manifest, plan: WritePlan) -> 
     rows = manifest.transformation()
     shutil.rmtree(folder / FIT_FOLDER, ignore_errors=True)
     target = _target(ctx, plan)
-    if target is not None and policy(ctx.pipeline.settings().load_params).types is ChangePolicy.FREEZE:
+    is_frozen = policy(ctx.pipeline.settings().load_params).types is ChangePolicy.FREEZE
+    if target is not None and is_frozen and not _is_replay(ctx):
         _check_frozen(folder, manifest, target)
     chosen = fitted(rows.table_schema, target, ctx, plan)
     mark = None if plan.disposition.needs_key else plan.mark
@@ -100,10 +103,12 @@ def fitted(rows: TableSchema, target: TableSchema | None, ctx: StepContext, plan
     policies = policy(ctx.pipeline.settings().load_params)
     columns = policies.columns or ChangePolicy.EVOLVE
     types = policies.types or ChangePolicy.EVOLVE
+    if _is_replay(ctx) and columns is ChangePolicy.FREEZE:
+        columns = ChangePolicy.QUARANTINE
     fields: list[SchemaField] = []
     expressions: list[str] = []
     misfits: list[Misfit] = []
-    for field in rows.fields:
+    for field in without_record(rows).fields:
         there = target.get(field.name) if target is not None else field
         if there is None:
             if columns is ChangePolicy.EVOLVE:
@@ -123,8 +128,17 @@ def fitted(rows: TableSchema, target: TableSchema | None, ctx: StepContext, plan
         for absent in (field for field in target.fields if rows.get(field.name) is None):
             fields.append(absent)
             expressions.append(f"CAST(NULL AS {duckdb_type(absent)})")
+    if rows.get(RECORD_COLUMN) is not None:
+        fields.append(RECORD_FIELD)
+        expressions.append(quoted(RECORD_COLUMN))
     is_identity = not misfits and expressions == [quoted(name) for name in rows.names]
-    return Fit(TableSchema(fields=tuple(fields)), expressions, misfits, types, is_identity)
+    # A row that comes from the quarantine stays there when it does not fit.
+    refusal = ChangePolicy.QUARANTINE if _is_replay(ctx) else types
+    return Fit(TableSchema(fields=tuple(fields)), expressions, misfits, refusal, is_identity)
+
+
+def _is_replay(ctx: StepContext) -> bool:
+    return ctx.execution.params().quarantine_replay is not None
 
 
 def _column(field: SchemaField, there: SchemaField, types: ChangePolicy) -> tuple[SchemaField, str, Misfit | None]:
@@ -272,6 +286,7 @@ class _Writing:
 
     def _rejects(self, misfit: str) -> str:
         schema = self._rows.table_schema
+        own = without_record(schema)
         found = self._fit.misfits
         place = f"CASE {' '.join(f'WHEN {item.test} THEN {index}' for index, item in enumerate(found))} END"
         described = {
@@ -282,10 +297,10 @@ class _Writing:
         }
         values: Mapping[str, str] = {
             "object": "NULL",
-            "position": f"'row ' || {_POSITION}",
+            "position": f"'row ' || {_POSITION}" if own == schema else quoted(RECORD_COLUMN),
             "stage": "'load'",
             **{name: _chosen(options) for name, options in described.items()},
-            "raw_row": row_json(schema),
+            "raw_row": row_json(own),
             "raw_columns": "NULL",
         }
         columns = ", ".join(f"CAST({values[name]} AS {kind}) AS {name}" for name, kind in REJECT_COLUMNS.items())

@@ -44,6 +44,13 @@ class Transformed(StrictModel):
     skipped: bool = False
 
 
+class LaterRows(StrictModel):
+    """Quarantined rows of a replay that had been transformed before: NDJSON in `file`, (line, record id) of each."""
+
+    file: str
+    records: tuple[tuple[int, str], ...]
+
+
 class Manifest(StrictModel):
     """Facts of one execution, growing step by step.
 
@@ -65,6 +72,7 @@ class Manifest(StrictModel):
     target_schema: TableSchema | None = None
     last_execution_id: str | None = None
     extraction: Extraction | None = None
+    later: LaterRows | None = None
     transformed: Transformed | None = None
     fitted: Transformed | None = None
     staged_rows: int | None = None
@@ -92,7 +100,12 @@ class Manifest(StrictModel):
     @property
     def rows_read(self) -> int:
         """Rows taken from the source, bad ones included."""
-        return self.extracted().rows + self.extracted().rejected
+        return self.rows_taken + self.extracted().rejected
+
+    @property
+    def rows_taken(self) -> int:
+        """Rows that could be read."""
+        return self.extracted().rows + (len(self.later.records) if self.later else 0)
 
 
 def staging_folder(settings: Settings, execution_id: str) -> Path:

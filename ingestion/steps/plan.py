@@ -78,9 +78,12 @@ def plan_read(
 ) -> ReadPlan:
     """What to read, before anything is known about the source."""
     intended = disposition(configuration, extraction)
+    is_replay = params.quarantine_replay is not None
+    if is_replay:
+        intended = _of_replay(intended)
     key = extraction.cursor_column
     is_incremental = key is not None and intended.follows_cursor
-    follows = is_incremental and not params.is_backfill
+    follows = is_incremental and not params.is_backfill and not is_replay
     cursor = state.cursor if follows and state.cursor is not None and state.cursor.key == key else None
     skips = (intended is WriteDisposition.WRITE_APPEND or bool(extraction.only_new)) and not is_forced
     return ReadPlan(
@@ -134,7 +137,9 @@ def plan_write(
     discovered_keys: Sequence[str],
 ) -> WritePlan:
     """How to write, once the source has told its keys. Columns are named as in the target."""
-    chosen = disposition(configuration, extraction, discovered_keys)
+    asked = disposition(configuration, extraction, discovered_keys)
+    is_replay = params.quarantine_replay is not None
+    chosen = _of_replay(asked) if is_replay else asked
     key = extraction.cursor_column
     changes = configuration.transformation_params or TransformationParams()
     load = configuration.load_params or LoadParams()
@@ -151,15 +156,23 @@ def plan_write(
         key=own_key if chosen.needs_key else (),
         latest_by=column,
         mark=_renamed(changes, mark) if mark is not None else None,
-        skip_present=is_followed and chosen is WriteDisposition.WRITE_APPEND,
+        # A table that is replaced may have got the row meanwhile, in a corrected file.
+        skip_present=(is_followed and chosen is WriteDisposition.WRITE_APPEND and not is_replay)
+        or (is_replay and asked is WriteDisposition.WRITE_TRUNCATE),
         window=Cursor(column, read_from.value) if read_from and column and is_comparable else None,
-        moves_cursor=is_followed and not params.is_backfill,
+        moves_cursor=is_followed and not params.is_backfill and not is_replay,
         forgets_objects=chosen is WriteDisposition.WRITE_TRUNCATE and not extraction.only_new,
         history=history_of(load, chosen),
         # A part of the rows says nothing about the others.
-        close_absent=bool(load.close_absent) and not is_followed and not params.is_backfill,
+        close_absent=bool(load.close_absent) and not is_followed and not params.is_backfill and not is_replay,
         layout=TableLayout(load.partition_field, load.partition_type, load.clustering_fields or ()),
     )
+
+
+def _of_replay(asked: WriteDisposition) -> WriteDisposition:
+    """Rows from the quarantine join those that are there; they never replace the table."""
+    is_whole = asked in (WriteDisposition.WRITE_TRUNCATE, WriteDisposition.WRITE_EMPTY)
+    return WriteDisposition.WRITE_APPEND if is_whole else asked
 
 
 def bad_record_limit(load: LoadParams | None, rows_read: int) -> int:

@@ -8,6 +8,7 @@ from ingestion.steps.context import StepContext
 from ingestion.steps.loading import has_nothing_new, write_plan
 from ingestion.steps.manifest import Manifest, read_manifest
 from ingestion.steps.plan import bad_record_limit
+from ingestion.steps.replaying import selection_of, without_record
 from ingestion.steps.staging import folder_of, staging_failures
 from ingestion.warehouses.base import PublishRequest, PublishResult
 
@@ -32,13 +33,13 @@ def _already_published(ctx: StepContext) -> PublishResult:
 
 
 def _request(ctx: StepContext, manifest: Manifest) -> PublishRequest:
-    plan = write_plan(ctx, manifest)
+    plan, replay = write_plan(ctx, manifest), selection_of(ctx)
     extraction, transformed, fitted = manifest.extracted(), manifest.transformation(), manifest.fitting()
     return PublishRequest(
         execution_id=manifest.execution_id,
         pipeline_id=manifest.pipeline_id,
         target=ctx.target,
-        schema=TableSchema(fields=()) if has_nothing_new(manifest, plan) else fitted.table_schema,
+        schema=TableSchema(fields=()) if has_nothing_new(manifest, plan) else without_record(fitted.table_schema),
         disposition=plan.disposition,
         key=plan.key,
         latest_by=plan.latest_by,
@@ -51,10 +52,12 @@ def _request(ctx: StepContext, manifest: Manifest) -> PublishRequest:
         cursor=extraction.cursor if plan.moves_cursor else None,
         cursor_before=manifest.cursor,
         objects=extraction.objects,
+        replay=replay,
         forgets_objects=plan.forgets_objects,
         extracted=manifest.rows_read,
         filtered=transformed.filtered + fitted.filtered,
         deduplicated=transformed.deduplicated,
-        bad_record_limit=bad_record_limit(ctx.pipeline.settings().load_params, manifest.rows_read),
+        # Rows of a replay that are still bad stay where they were: there is nothing to stop.
+        bad_record_limit=None if replay else bad_record_limit(ctx.pipeline.settings().load_params, manifest.rows_read),
         layout=plan.layout,
     )

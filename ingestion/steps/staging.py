@@ -100,6 +100,8 @@ def adopt_staging(ctx: StepContext, from_execution_id: str) -> bool:
     old = read_manifest(old_folder)
     if old is None or old.extraction is None or old.spoiled_by or not _is_same_work(ctx, old):
         return False
+    if ctx.execution.params().quarantine_replay is not None:
+        return False  # Which rows are still OPEN may have changed.
     state = ctx.warehouse.state(ctx.pipeline.pipeline_id, ctx.target)
     if state.last_execution_id != old.last_execution_id:
         return False

@@ -31,6 +31,7 @@ from ingestion.steps.manifest import (
     write_manifest,
 )
 from ingestion.steps.plan import disposition, known_schema
+from ingestion.steps.replaying import Later, join_later
 from ingestion.steps.staging import empty_folder, folder_of, seconds_since, staging_failures
 from ingestion.steps.timestamps import timestamp_candidates, timestamp_probe
 from ingestion.steps.transformation import (
@@ -59,12 +60,16 @@ def transform(ctx: StepContext) -> StepOutcome:
         done = manifest.transformed
         if done is None or manifest.spoiled_by or not are_whole(folder / done.folder, [*done.files, *done.rejects]):
             done = _transform(ctx, folder, manifest)
+            if manifest.later is not None:
+                rows = Later(folder / EXTRACT_FOLDER / manifest.later.file, manifest.later.records)
+                done = join_later(ctx, folder, done, rows, manifest.target_schema)
             bad = manifest.extracted().rejected + done.rejected
             rejects = [
                 *(folder / EXTRACT_FOLDER / file.name for file in manifest.extracted().rejects),
                 *(folder / done.folder / file.name for file in done.rejects),
             ]
-            check_bad_records(bad, manifest.rows_read, ctx.pipeline.settings().load_params, rejects)
+            if ctx.execution.params().quarantine_replay is None:
+                check_bad_records(bad, manifest.rows_read, ctx.pipeline.settings().load_params, rejects)
             write_manifest(folder, manifest.model_copy(update={"transformed": done}))
     return StepOutcome(_metrics(manifest, done, started), _params(ctx, folder, manifest, done), skipped=done.skipped)
 

@@ -13,6 +13,7 @@ from ingestion.steps.context import StepContext, ValidationOutcome
 from ingestion.steps.loading import has_nothing_new, write_plan
 from ingestion.steps.manifest import Manifest, require_manifest, write_manifest
 from ingestion.steps.plan import WritePlan
+from ingestion.steps.replaying import without_record
 from ingestion.steps.staging import folder_of, seconds_since, staging_failures
 
 
@@ -40,12 +41,13 @@ def _audit(ctx: StepContext, manifest: Manifest) -> Sequence[CheckResult]:
 
 
 def _checks(ctx: StepContext, manifest: Manifest, plan: WritePlan) -> Sequence[CheckSpec]:
-    expected = manifest.extracted().rows
+    expected = manifest.rows_taken
     for step in (manifest.transformation(), manifest.fitting()):
         expected -= step.rejected + step.filtered + step.deduplicated
     quality = ctx.pipeline.settings().quality_params
     return with_defaults(
-        quality.checks if quality else (), default_checks(manifest.fitting().table_schema, plan.key, expected)
+        quality.checks if quality else (),
+        default_checks(without_record(manifest.fitting().table_schema), plan.key, expected),
     )
 
 

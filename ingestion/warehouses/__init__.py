@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from ingestion.settings import Settings
 from ingestion.warehouses.base import (
+    CursorState,
     LoadRequest,
     PublishRequest,
     PublishResult,
+    QuarantinePage,
     TargetState,
     TargetTable,
     Warehouse,
@@ -15,9 +17,11 @@ from ingestion.warehouses.duckdb import DuckDBWarehouse
 from ingestion.warehouses.duckdb_file import DEFAULT_WAIT_SECONDS
 
 __all__ = [
+    "CursorState",
     "LoadRequest",
     "PublishRequest",
     "PublishResult",
+    "QuarantinePage",
     "TargetState",
     "TargetTable",
     "Warehouse",

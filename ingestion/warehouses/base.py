@@ -110,7 +110,8 @@ class PublishRequest:
     table any more. More quarantined rows than `bad_record_limit` stop the publish.
     `replay`: the rows were taken from the quarantine. Staged rows have RECORD_COLUMN, rejects their record's id
     as `position`: records rejected again keep their place and get the new reason, all other selected ones
-    become REPLAYED. Nothing is added to the quarantine.
+    become REPLAYED. Nothing is added to the quarantine. With a key and `latest_by`, a replayed row that is older
+    than the target's counts as deduplicated.
     Column names are those of the target, except in the cursors.
     """
 

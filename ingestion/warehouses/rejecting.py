@@ -45,6 +45,9 @@ class BadRows:
 
     def _gather(self) -> None:
         """Add the unresolved rows to the staged rejects: one relation tells of all of them."""
+        listed = resolution.verdict_list(resolution.QUARANTINED)
+        if tables.count(self.connection, f"{resolution.VERDICTS} WHERE verdict IN ({listed})") == 0:
+            return
         self.connection.execute(f"INSERT INTO {self.rejects} ({column_list(REJECT_COLUMNS)}) {self._unresolved()}")
 
     def _unresolved(self) -> str:

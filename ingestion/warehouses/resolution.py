@@ -119,6 +119,26 @@ def judge_deleted(connection: duckdb.DuckDBPyConnection, staging: str, schema: T
     )
 
 
+def judge_superseded(
+    connection: duckdb.DuckDBPyConnection,
+    staging: str,
+    schema: TableSchema,
+    target: str,
+    target_schema: TableSchema,
+    key: Sequence[str],
+    latest_by: str | None,
+) -> None:
+    """Mark rows that would be written though the target has a later one with their key: replays are old rows."""
+    if latest_by is None or schema.get(latest_by) is None or target_schema.get(latest_by) is None:
+        return
+    same_key = " AND ".join(f"s.{quoted(name)} = t.{quoted(name)}" for name in key)
+    connection.execute(
+        f"INSERT INTO {VERDICTS} SELECT s.{row_number(schema)}, '{PRESENT}' FROM {staging} AS s "
+        f"WHERE {is_written(schema)} AND EXISTS (SELECT 1 FROM {target} AS t WHERE {same_key} "
+        f"AND t.{quoted(latest_by)} > s.{quoted(latest_by)})"
+    )
+
+
 def judge_unchanged(
     connection: duckdb.DuckDBPyConnection,
     staging: str,

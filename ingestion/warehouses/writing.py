@@ -47,6 +47,10 @@ class TargetWriter:
             resolution.judge_deleted(connection, self._staging, request.schema, request.deleted_by)
         if there is None:
             return
+        if request.replay is not None and request.disposition.needs_key:
+            resolution.judge_superseded(
+                connection, self._staging, request.schema, self._name, there, request.key, request.latest_by
+            )
         if request.disposition is WriteDisposition.WRITE_APPEND and request.skip_present:
             resolution.judge_append(connection, self._staging, request.schema, self._name, there, request.window)
         if request.disposition is WriteDisposition.SCD2:

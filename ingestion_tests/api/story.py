@@ -7,8 +7,14 @@ from typing import Any
 
 import httpx
 
+from ingestion.model.load import WriteDisposition
+from ingestion.settings import Settings
+from ingestion.sources.base import Cursor
+from ingestion.warehouses.base import LoadRequest, PublishRequest, TargetTable
+from ingestion.warehouses.duckdb import DuckDBWarehouse
 from ingestion_tests.api.conftest import PIPELINE, SOURCE
 from ingestion_tests.api.live import Live
+from ingestion_tests.steps.workbench import table_schema, write_parquet, write_rejects
 
 Step = tuple[str, str, httpx.Response]
 """Method, path of the table, answer."""
@@ -49,5 +55,33 @@ def every_endpoint(service: Live, client: httpx.Client) -> Iterator[Step]:
     yield step("GET", "/executions/{execution_id}", execution_id=retried[2].json()["data"]["execution_id"])
     yield step("GET", "/executions/{execution_id}/tasks", execution_id=retried[2].json()["data"]["execution_id"])
     yield step("GET", "/pipelines/{pipeline_id}/executions", pipeline_id=pipeline)
+    load_with_bad_rows(service.settings, pipeline)
+    yield step("GET", "/pipelines/{pipeline_id}/quarantine", pipeline_id=pipeline)
+    wanted = {"record_ids": ["load-daily_sales-000000001"]}
+    yield step("POST", "/pipelines/{pipeline_id}/quarantine/discard", wanted, pipeline_id=pipeline)
+    replayed = step("POST", "/pipelines/{pipeline_id}/quarantine/replay", pipeline_id=pipeline)
+    yield replayed
+    service.succeed(replayed[2].json()["data"]["execution_id"])
+    yield step("GET", "/pipelines/{pipeline_id}/state", pipeline_id=pipeline)
+    yield step("PUT", "/pipelines/{pipeline_id}/state", {"cursor": None}, pipeline_id=pipeline)
     yield step("DELETE", "/pipelines/{pipeline_id}", pipeline_id=pipeline)
     yield step("DELETE", "/sources/{source_id}", source_id=source)
+
+
+def load_with_bad_rows(
+    settings: Settings, pipeline_id: str, table: str = "daily_sales", cursor: Cursor | None = None
+) -> None:
+    """What a worker does to the target: two rows loaded, two quarantined."""
+    schema = table_schema(id="INTEGER", at="TIMESTAMP")
+    folder = settings.home_dir / "loaded" / pipeline_id
+    folder.mkdir(parents=True)
+    write_parquet(folder / "rows.parquet", schema, [{"id": 1, "at": None}, {"id": 2, "at": None}])
+    write_rejects(folder / "rejects.parquet", 2)
+    target, warehouse = TargetTable("sales_data", table), DuckDBWarehouse(settings.warehouse_dir)
+    files, rejects = [folder / "rows.parquet"], [folder / "rejects.parquet"]
+    warehouse.stage(LoadRequest(f"load-{table}", pipeline_id, target, schema, files, rejects))
+    warehouse.publish(
+        PublishRequest(
+            f"load-{table}", pipeline_id, target, schema, WriteDisposition.WRITE_APPEND, extracted=4, cursor=cursor
+        )
+    )

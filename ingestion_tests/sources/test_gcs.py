@@ -254,3 +254,13 @@ def test_an_unknown_macro_in_the_sources_pattern_is_named(context: ConnectorCont
     with pytest.raises(FileMissing, match="nope"):
         connector.extract(request_for(FileExtraction(), tmp_path / "s"))
     assert "nope" in connector.check(2).results["reason"]
+
+
+def test_an_object_stored_with_gzip_is_read_as_what_it_holds(
+    context: ConnectorContext, fake_gcs: FakeGcs, tmp_path: Path
+) -> None:
+    fake_gcs.put("packed-bucket", "a.csv", gzip.compress(SALES), content_encoding="gzip")
+    fake_gcs.put("packed-bucket", "b.csv", SALES)
+    connector = GcsConnector(GcsConnection(bucket_name="packed-bucket", endpoint=fake_gcs.endpoint), context)
+    result = connector.extract(request_for(FileExtraction(file_pattern="*.csv"), tmp_path / "s"))
+    assert (result.rows, result.rejected) == (4, 0)

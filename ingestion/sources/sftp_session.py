@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -99,6 +101,7 @@ async def open_connection(
 
     import asyncssh
 
+    _have_a_local_name()
     pinned = connection.pinned_key
     wanted = _in_order(pinned)
     async with asyncio.timeout(timeout_seconds):
@@ -157,6 +160,14 @@ def _options(login: Login, timeout_seconds: float) -> dict[str, Any]:
         "keepalive_interval": _KEEPALIVE_SECONDS,
         "keepalive_count_max": _KEEPALIVES_MISSED,
     }
+
+
+def _have_a_local_name() -> None:
+    """The client asks for the local account's name, though it is not used here; in containers there may be none."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = "ingestion"
 
 
 def _in_order(pinned: HostKey | None) -> list[str]:

@@ -140,6 +140,17 @@ def test_keys_as_people_store_them(sftp: SftpSite) -> None:
         assert listed(sftp, private_key_secret="env://STORED") == ["a.csv"], number
 
 
+def test_an_account_without_a_name_reads_too(sftp: SftpSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_account(uid: int) -> None:
+        raise KeyError(uid)
+
+    sftp.server.put("a.csv", b"1")
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr("pwd.getpwuid", no_account)
+    assert listed(sftp) == ["a.csv"]
+
+
 def test_what_is_not_an_ssh_server(sftp: SftpSite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingestion.sources.sftp_store._PAUSES", ())
     with socket.create_server(("127.0.0.1", 0)) as unused:

@@ -19,8 +19,10 @@ from api.table import ENDPOINTS
 from ingestion.cli import app
 from ingestion.errors import ExecutionFailure
 from ingestion.model.connections import CONNECTION_MODELS, DatabaseCredentials
+from ingestion.model.connections.api import AUTH_MODELS
+from ingestion.model.connections.pagination import Pagination
 from ingestion.model.execution import ExecutionStatus, TaskStatus
-from ingestion.model.extraction import DatabaseExtraction, FileExtraction, FileFormat
+from ingestion.model.extraction import ApiExtraction, DatabaseExtraction, FileExtraction, FileFormat
 from ingestion.model.load import LoadParams, WriteDisposition
 from ingestion.model.macros import MACRO_NAMES
 from ingestion.model.pipeline import Deduplication, PipelineConfiguration, TransformationParams
@@ -43,6 +45,9 @@ CONFIGURATION_MODELS: list[type[BaseModel]] = [
     PipelineConfiguration,
     FileExtraction,
     DatabaseExtraction,
+    ApiExtraction,
+    Pagination,
+    *AUTH_MODELS.values(),
     TransformationParams,
     Deduplication,
     LoadParams,

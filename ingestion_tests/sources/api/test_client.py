@@ -16,8 +16,8 @@ from ingestion.model.extraction import ApiExtraction
 from ingestion.sources.api.connector import ApiConnector
 from ingestion.sources.base import ConnectorContext
 from ingestion_tests.servers.http_api import HttpApi, cut, document, slow, status, text
-from ingestion_tests.sources.api.conftest import AT, Extracts, ids
-from ingestion_tests.sources.conftest import request_for
+from ingestion_tests.sources.api.conftest import Extracts, ids
+from ingestion_tests.sources.conftest import AT, request_for
 
 GOOD = document([{"id": 1}])
 

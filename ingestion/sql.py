@@ -88,7 +88,7 @@ def expression_problem(text: str) -> str | None:
     problem = _shape_problem(node, modifiers=0) or _alias_problem(node)
     if problem is None and isinstance(as_used, str):
         problem = "exactly one expression is needed, without a semicolon"
-    return problem or _content_problem(node["select_list"], len(prefix))
+    return problem or _content_problem(node["select_list"], len(prefix), text)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -101,7 +101,7 @@ def ordering_problem(text: str) -> str | None:
     problem = _shape_problem(node, modifiers=1)
     if problem is None and isinstance(as_used, str):
         problem = "a list of expressions with ASC or DESC is needed, without a semicolon"
-    return problem or _content_problem(node["modifiers"], len(prefix))
+    return problem or _content_problem(node["modifiers"], len(prefix), text)
 
 
 def _parse(*statements: str) -> Sequence[dict[str, Any] | str]:
@@ -132,7 +132,14 @@ def _positioned(error: str, offset: int, text: str) -> str:
         return "exactly one expression is needed, without a semicolon"
     if not position.isdigit():
         return message
-    return f"{message} (position {min(max(int(position) - offset, 0), len(text)) + 1})"
+    return f"{message} ({_place(text, int(position) - offset)})"
+
+
+def _place(text: str, offset: int) -> str:
+    """Where in a client's text the byte at `offset` (DuckDB counts bytes) is, for people."""
+    before = text.encode()[: max(offset, 0)].decode("utf-8", "ignore")
+    line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+    return f"line {line}, column {column}"
 
 
 def _shape_problem(node: Mapping[str, Any], modifiers: int) -> str | None:
@@ -157,14 +164,14 @@ def _alias_problem(node: Mapping[str, Any]) -> str | None:
     return f"an alias ({alias!r}) is not allowed" if alias else None
 
 
-def _content_problem(tree: Any, offset: int) -> str | None:
+def _content_problem(tree: Any, offset: int, text: str) -> str | None:
     for part in _parts(tree):
         problem = _WRONG_CLASSES.get(part["class"])
         if problem is None and part["class"] == "FUNCTION":
             problem = _function_problem(part["function_name"])
         if problem is not None:
-            position = part.get("query_location", 0) - offset + 1
-            return f"{problem} (position {position})" if 0 < position < 1_000_000 else problem
+            position = part.get("query_location", 0) - offset
+            return f"{problem} ({_place(text, position)})" if 0 <= position < 1_000_000 else problem
     return None
 
 

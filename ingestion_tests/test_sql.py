@@ -34,8 +34,10 @@ def test_expressions_over_a_row_are_taken(text: str) -> None:
     ("text", "problem"),
     [
         ("", "SELECT clause"),
-        ("a +", r"syntax error at end of input \(position 4\)"),
-        ("a) , (b", r"syntax error .* \(position 2\)"),
+        ("a +", r"syntax error at end of input \(line 1, column 4\)"),
+        ("'é' ||\n  a b c", r"syntax error .* \(line 2, column 7\)"),
+        ("a +\n  sum(b)", r"does not work on single rows \(line 2, column 3\)"),
+        ("a) , (b", r"syntax error .* \(line 1, column 2\)"),
         ("a, b", "exactly one expression"),
         ("a;", "semicolon"),
         ("1; DROP TABLE x", "semicolon"),

@@ -9,13 +9,13 @@ from api.services.sources import unreadable
 from api.wire.checking import examined
 from ingestion.errors import InvalidConfiguration
 from ingestion.model.connections import CustomConnection
-from ingestion.model.extraction import EXTRACTION_MODELS, CustomExtraction, ExtractionParams
-from ingestion.model.load import WriteDisposition
+from ingestion.model.extraction import EXTRACTION_MODELS, CustomExtraction
 from ingestion.model.pipeline import PipelineConfiguration
 from ingestion.model.problems import Problem
 from ingestion.model.source import Source
 from ingestion.quality import problems_in as quality_problems
 from ingestion.sources.custom_problems import params_problems
+from ingestion.steps import load_problems_in
 from ingestion.steps import problems_in as transformation_problems
 
 _EXTRACTION = "configuration.extraction_params"
@@ -49,15 +49,5 @@ def _problems(configuration: Mapping[str, Any], source: Source) -> list[Problem]
     if model.quality_params is not None:
         problems += quality_problems(model.quality_params.checks, "configuration.quality_params.checks")
     if extraction is not None:
-        problems += _load_problems(model, extraction)
+        problems += load_problems_in(model, extraction)
     return problems
-
-
-def _load_problems(model: PipelineConfiguration, extraction: ExtractionParams) -> list[Problem]:
-    load = model.load_params
-    if load is None or load.write_disposition is not WriteDisposition.MERGE or load.merge_key is not None:
-        return []
-    if extraction.key_columns or extraction.may_know_keys:
-        return []
-    message = "is needed to MERGE: nothing else tells which rows are the same"
-    return [Problem("configuration.load_params.merge_key", message)]

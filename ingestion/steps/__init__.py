@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ingestion.steps.context import StepContext, StepOutcome, ValidationOutcome
 from ingestion.steps.extracting import extract
+from ingestion.steps.load_problems import load_problems_in
 from ingestion.steps.loading import load
 from ingestion.steps.publishing import publish
 from ingestion.steps.staging import adopt_staging, discard_staging
@@ -19,6 +20,7 @@ __all__ = [
     "discard_staging",
     "extract",
     "load",
+    "load_problems_in",
     "problems_in",
     "publish",
     "transform",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -177,7 +177,7 @@ class Session:
                 for (name, kind, _, length, _, decimals, nullable), flags, converter in found
             ]
 
-    def stream(self, statement: str) -> Iterator[Sequence[Row]]:
+    def stream(self, statement: str) -> Generator[Sequence[Row], None, None]:
         """The rows of a statement as they come, some thousands at a time."""
         with self._at_work():
             self._connection.query(statement.encode())

@@ -14,6 +14,7 @@ from ingestion.sources.database_reading import Amount
 from ingestion.sources.database_staging import Part, PartWriter
 from ingestion.sources.mysql_connection import Session
 from ingestion.sources.mysql_relation import Relation
+from ingestion.sources.mysql_types import may_be_marked, unmarked
 from ingestion.sources.mysql_window import Window
 
 
@@ -34,6 +35,7 @@ def read_rows(
     limit: int | None = None,
 ) -> Part:
     """Read the rows of the window. `check` is called now and then and may raise, which ends the reading."""
+    has_marks = may_be_marked(relation.columns)
     try:
         with closing(session.stream(select_rows(relation, window, limit))) as stream:
             for rows in stream:
@@ -41,7 +43,7 @@ def read_rows(
                 for position, (line,) in enumerate(rows, amount.rows + 1):
                     if line is None:
                         raise _too_large(relation, position)
-                    writer.add(line)
+                    writer.add(unmarked(line) if has_marks else line)
                     size += len(line)
                 amount.rows += len(rows)
                 amount.bytes += size

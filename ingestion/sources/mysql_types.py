@@ -19,7 +19,10 @@ The server writes each row as one line of CSV, so that no driver can change a va
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import binascii
+import re
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from MySQLdb.constants import FIELD_TYPE, FLAG
@@ -56,6 +59,14 @@ _CASTS: Mapping[FieldType, str] = {
 }
 # The year 0 has no place in the targets' calendars, and Arrow would take it for 1 BC.
 _NO_YEAR = "0001-01-01"
+
+
+# Begins a large cell. No text holds it: it is of this process, and random.
+_MARK = f"\x01{secrets.token_hex(8)}"
+_TEXT_MARK, _BYTES_MARK, _MARK_END = f"{_MARK}T", f"{_MARK}B", "\x01"
+_MARK_BYTES = _MARK.encode()
+_MARKED = re.compile(re.escape(_MARK_BYTES) + rb"([TB])([^\x01]*)\x01")
+_LARGE = 4096
 
 
 @dataclass(frozen=True)
@@ -132,9 +143,10 @@ def identifier(name: str) -> str:
 def _cell(column: str, described: Field, field: SchemaField) -> str:
     if field.type is FieldType.BYTES:
         # In quotes, for an empty one is not NULL.
-        return f"""CONCAT('"', REPLACE(TO_BASE64({column}), '\n', ''), '"')"""
+        small = f"""CONCAT('"', REPLACE(TO_BASE64({column}), '\n', ''), '"')"""
+        return _unless_large(column, described, small, _BYTES_MARK, column)
     if described.kind == FIELD_TYPE.GEOMETRY:
-        return _quoted(f"ST_AsText({column})")
+        return f"""CONCAT('"', ST_AsText({column}), '"')"""
     if described.kind == FIELD_TYPE.BIT:
         return f"({column} + 0)"
     if described.kind == FIELD_TYPE.FLOAT:
@@ -143,13 +155,33 @@ def _cell(column: str, described: Field, field: SchemaField) -> str:
         text = f"CONCAT({column}, 'Z')" if field.type is FieldType.TIMESTAMP else column
         return f"IF({column} < '{_NO_YEAR}', CONCAT({column}, ' (year 0)'), {text})"
     if field.type in (FieldType.STRING, FieldType.JSON) and described.kind not in _DECIMALS:
-        return _quoted(column)
+        text = f"CONVERT({column} USING utf8mb4)"
+        small = f"""CONCAT('"', REPLACE({text}, '"', '""'), '"')"""
+        return _unless_large(column, described, small, _TEXT_MARK, text)
     return column
 
 
-def _quoted(text: str) -> str:
-    """SQL for a text as a quoted cell."""
-    return f"""CONCAT('"', REPLACE(CONVERT({text} USING utf8mb4), '"', '""'), '"')"""
+def _unless_large(column: str, described: Field, small: str, mark: str, value: str) -> str:
+    """SQL for a cell that comes under a mark when it is large: REPLACE takes the square of the number of its finds."""
+    if 0 <= described.length <= _LARGE:
+        return small
+    return f"IF(LENGTH({column}) > {_LARGE}, CONCAT('{mark}', TO_BASE64({value}), '{_MARK_END}'), {small})"
+
+
+def may_be_marked(columns: Sequence[ReadColumn]) -> bool:
+    """Whether lines of these columns have to go through `unmarked`."""
+    return any(_TEXT_MARK in column.expression or _BYTES_MARK in column.expression for column in columns)
+
+
+def unmarked(line: bytes) -> bytes:
+    """The line with its large cells written like all others."""
+    return _MARKED.sub(_cell_of, line) if _MARK_BYTES in line else line
+
+
+def _cell_of(match: re.Match[bytes]) -> bytes:
+    if match[1] == b"B":
+        return b'"' + match[2].replace(b"\n", b"") + b'"'
+    return b'"' + binascii.a2b_base64(match[2]).replace(b'"', b'""') + b'"'
 
 
 def _field(name: str, described: Field, is_json: bool, is_duration: bool) -> SchemaField:

@@ -118,14 +118,12 @@ class MariadbServer:
         """Drop a database."""
         self.run(f"DROP DATABASE IF EXISTS {name}")
 
-    def start(self) -> None:
-        """Start the server: on the port it had before, or on a free one."""
+    def start(self, *, encrypts: bool = True) -> None:
+        """Start the server, with TLS or without: on the port it had before, or on a free one."""
         self.port = self.port or _free_port()
         options = [f"--{name}={value}" for name, value in _OPTIONS.items()]
-        paths = {
-            "datadir": self._data,
-            "socket": self.socket_path,
-            "pid-file": self._folder / "pid",
+        paths = {"datadir": self._data, "socket": self.socket_path, "pid-file": self._folder / "pid"}
+        certificates = {
             "ssl-ca": self.authority_path,
             "ssl-cert": self._folder / "cert.pem",
             "ssl-key": self._folder / "key.pem",
@@ -134,7 +132,7 @@ class MariadbServer:
             self._process = subprocess.Popen(
                 [
                     *(self._server, "--no-defaults", f"--port={self.port}", *options),
-                    *(f"--{name}={path}" for name, path in paths.items()),
+                    *(f"--{name}={path}" for name, path in (paths | (certificates if encrypts else {})).items()),
                 ],
                 stdout=log,
                 stderr=log,

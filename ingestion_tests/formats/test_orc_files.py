@@ -9,8 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.orc as orc
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ingestion.errors import ParseFailed, PartialFile, SchemaMismatch
+from ingestion.formats import orc_files
 from ingestion_tests.formats.conftest import Reader, known
 
 
@@ -112,3 +115,34 @@ def test_timestamps_beyond_nanoseconds_are_refused(read: Reader) -> None:
     """pyarrow holds ORC's timestamps in nanoseconds and would refuse or wrap them."""
     with pytest.raises(SchemaMismatch, match="1677 to 2262"):
         read({"a.orc": orc_file({"at": pa.array([datetime(9999, 12, 31)], pa.timestamp("us"))})})
+
+
+ROWS = st.fixed_dictionaries(
+    {
+        "n": st.none() | st.integers(-(2**63), 2**63 - 1),
+        "x": st.floats(allow_nan=False),
+        "t": st.none() | st.text(st.characters(codec="utf-8"), max_size=6),
+        "d": st.none() | st.decimals(-(10**10), 10**10, places=3),
+        "at": st.none() | st.datetimes(datetime(1678, 1, 1), datetime(2262, 1, 1)),
+        "r": st.none() | st.fixed_dictionaries({"l": st.lists(st.none() | st.integers(0, 9), max_size=3)}),
+    }
+)
+SCHEMA = pa.schema(
+    [
+        ("n", pa.int64()),
+        ("x", pa.float64()),
+        ("t", pa.string()),
+        ("d", pa.decimal128(20, 3)),
+        ("at", pa.timestamp("us")),
+        ("r", pa.struct([("l", pa.list_(pa.int64()))])),
+    ]
+)
+
+
+@given(rows=st.lists(ROWS, min_size=1, max_size=30))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_round_trips(read: Reader, monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]]) -> None:
+    monkeypatch.setattr(orc_files, "_BATCH_ROWS", 7)
+    out = io.BytesIO()
+    orc.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), out, compression="snappy")
+    assert read({"a.orc": out.getvalue()}).rows == rows

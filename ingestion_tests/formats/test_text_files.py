@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ingestion.errors import SchemaMismatch, TooLarge
-from ingestion.formats import lines
+from ingestion.formats import lines, text_files
 from ingestion_tests.formats.conftest import Reader, schema_of
 
 FIELDS = [
@@ -104,3 +106,16 @@ def test_many_lines_keep_their_order_and_number(read: Reader) -> None:
     outcome = read({"a.txt": data}, fields=[{"name": "n", "start": 1, "width": 6}], schema=schema_of("n INTEGER"))
     assert [row["n"] for row in outcome.rows] == list(range(50_000))
     assert outcome.brief() == [("line 50001", "LINE_TOO_SHORT", None)]
+
+
+CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Z")), min_size=1, max_size=5)
+
+
+@given(rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=30))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_round_trips(read: Reader, monkeypatch: pytest.MonkeyPatch, rows: list[tuple[str, str]]) -> None:
+    monkeypatch.setattr(text_files, "_BATCH_LINES", 7)
+    data = "".join(f"{first:<5}{second:>6}\n" for first, second in rows).encode()
+    fields = [{"name": "a", "start": 1, "width": 5}, {"name": "b", "start": 6, "width": 6}]
+    outcome = read({"a.txt": data}, fields=fields, schema=schema_of("a STRING", "b STRING"))
+    assert [(row["a"], row["b"]) for row in outcome.rows] == rows

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from ingestion.errors import ParseFailed, PartialFile
+from ingestion.formats import tokens
 from ingestion_tests.formats.conftest import Reader, known, schema_of
 
 ORDERS = """<?xml version="1.0"?>
@@ -143,8 +144,9 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), m
 
 
 @given(rows=st.lists(st.dictionaries(st.sampled_from("abcd"), TEXTS), min_size=2, max_size=20))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_round_trips(read: Reader, rows: list[dict[str, str]]) -> None:
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_round_trips(read: Reader, monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, str]]) -> None:
+    monkeypatch.setattr(tokens, "_BATCH_ROWS", 4)
     root = etree.Element("rows")
     for row in rows:
         element = etree.SubElement(root, "row")

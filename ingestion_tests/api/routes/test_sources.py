@@ -201,11 +201,6 @@ def _by_host(details: dict[str, Any]) -> dict[str, Any]:
         ({"test_parameters": {"timeout_seconds": 0}}, "VALIDATION_ERROR", ("test_parameters.timeout_seconds",)),
         ({"test_parameters": {"retries": 1}}, "VALIDATION_ERROR", ("test_parameters.retries",)),
         ({"connection_details": {}}, "VALIDATION_ERROR", ("connection_details.bucket_name",)),
-        (
-            {"source_type": "BIGQUERY", "connection_details": {"project_id": "p", "dataset": "d"}},
-            "INVALID_CONFIGURATION",
-            ("cannot read BIGQUERY sources yet",),
-        ),
     ],
 )
 def test_a_connection_test_that_cannot_be_made(client: httpx.Client, changes: Any, code: str, words: Any) -> None:
@@ -240,9 +235,6 @@ def test_a_schema_that_is_not_there(service: Live, client: httpx.Client, makes: 
     for name in ("%2e%2e/secret", "a/%2e%2e/b", "x%00"):
         refused(client.get(f"/sources/{source_id}/schema/{name}"), 400, "VALIDATION_ERROR", "object_name")
     refused(client.get("/sources/none/schema/a.csv"), 404, "RESOURCE_NOT_FOUND", "Source system with ID 'none'")
-    details = {"project_id": "p", "dataset": "d"}
-    later = makes.source(source_type="BIGQUERY", connection_details=details)["source_id"]
-    refused(client.get(f"/sources/{later}/schema/x"), 400, "INVALID_CONFIGURATION", "cannot read BIGQUERY")
 
 
 def test_changes_reach_dagster_once_for_many(service: Live, makes: Makes, client: httpx.Client) -> None:

@@ -136,8 +136,8 @@ def _positioned(error: str, offset: int, text: str) -> str:
 
 
 def _place(text: str, offset: int) -> str:
-    """Where in a client's text the byte at `offset` (DuckDB counts bytes) is, for people."""
-    before = text.encode()[: max(offset, 0)].decode("utf-8", "ignore")
+    """Where in a client's text the character at `offset` is, for people."""
+    before = text[: max(offset, 0)]
     line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
     return f"line {line}, column {column}"
 
@@ -171,7 +171,10 @@ def _content_problem(tree: Any, offset: int, text: str) -> str | None:
             problem = _function_problem(part["function_name"])
         if problem is not None:
             position = part.get("query_location", 0) - offset
-            return f"{problem} ({_place(text, position)})" if 0 <= position < 1_000_000 else problem
+            if not 0 <= position < 1_000_000:
+                return problem
+            # In the tree DuckDB counts bytes, in its syntax errors characters.
+            return f"{problem} ({_place(text, len(text.encode()[:position].decode('utf-8', 'ignore')))})"
     return None
 
 

@@ -23,7 +23,7 @@ from ingestion.model.connections.api import AUTH_MODELS
 from ingestion.model.connections.pagination import Pagination
 from ingestion.model.execution import ExecutionStatus, TaskStatus
 from ingestion.model.extraction import ApiExtraction, DatabaseExtraction, FileExtraction, FileFormat
-from ingestion.model.load import LoadParams, WriteDisposition
+from ingestion.model.load import ChangePolicy, HistoryColumns, LoadParams, PartitionType, SchemaPolicy, WriteDisposition
 from ingestion.model.macros import MACRO_NAMES
 from ingestion.model.pipeline import Deduplication, PipelineConfiguration, TransformationParams
 from ingestion.model.quality import CheckSpec, QualityParams
@@ -51,6 +51,8 @@ CONFIGURATION_MODELS: list[type[BaseModel]] = [
     TransformationParams,
     Deduplication,
     LoadParams,
+    SchemaPolicy,
+    HistoryColumns,
     QualityParams,
     CheckSpec,
     SchemaField,
@@ -130,7 +132,15 @@ def test_every_configuration_key_is_documented(model: str, key: str) -> None:
 
 def test_every_value_and_macro_is_documented() -> None:
     checks = CheckSpec.model_fields["check"].annotation
-    values = (*FileFormat, *WriteDisposition, *FieldType, *FieldMode, *getattr(checks, "__args__", ()))
+    values = (
+        *FileFormat,
+        *WriteDisposition,
+        *PartitionType,
+        *ChangePolicy,
+        *FieldType,
+        *FieldMode,
+        *getattr(checks, "__args__", ()),
+    )
     for value in (*values, *(f"{{{{{name}}}}}" for name in MACRO_NAMES)):
         assert f"`{value}`" in PIPELINES, value
 

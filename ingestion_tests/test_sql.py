@@ -36,6 +36,7 @@ def test_expressions_over_a_row_are_taken(text: str) -> None:
         ("", "SELECT clause"),
         ("a +", r"syntax error at end of input \(line 1, column 4\)"),
         ("'é' ||\n  a b c", r"syntax error .* \(line 2, column 7\)"),
+        ("'éé' || sum(b)", r"single rows \(line 1, column 9\)"),
         ("a +\n  sum(b)", r"does not work on single rows \(line 2, column 3\)"),
         ("a) , (b", r"syntax error .* \(line 1, column 2\)"),
         ("a, b", "exactly one expression"),

@@ -50,6 +50,11 @@ class CloudSqlConnection(ConnectionDetails, GoogleAccess):
     ssl_root_cert: str | None = None
     credentials: DatabaseCredentials | None = None
 
+    @property
+    def lacks_region(self) -> bool:
+        """Whether there is an instance that cannot be found for want of its region."""
+        return self.instance_name is not None and ":" not in self.instance_name and self.region is None
+
     @field_validator("endpoint")
     @classmethod
     def _is_a_url(cls, endpoint: str | None) -> str | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from ingestion.model.connections import ConnectionDetails
+from ingestion.model.connections import CloudSqlConnection, ConnectionDetails
 from ingestion.model.extraction.base import ExtractionParams, QueryText, as_columns
 from ingestion.model.extraction.lookback import parse_span
 from ingestion.model.problems import Problem
@@ -112,4 +112,7 @@ class DatabaseExtraction(ExtractionParams):
             for name, other in needs.items()
             if getattr(self, name) is not None and getattr(self, other) is None
         ]
+        if isinstance(connection, CloudSqlConnection) and connection.lacks_region:
+            message = f"the source's instance '{connection.instance_name}' cannot be found without its region"
+            problems.append(Problem("source_id", message))
         return problems

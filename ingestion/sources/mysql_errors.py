@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from MySQLdb import _mysql
-
 from ingestion.errors import (
     ConnectionFailed,
     ExecutionFailure,
@@ -49,7 +47,7 @@ _KINDS: Mapping[type[ExecutionFailure], tuple[str, frozenset[int]]] = {
 }
 
 
-def failure_of(error: _mysql.MySQLError, password: str | None = None) -> ExecutionFailure:
+def failure_of(error: Exception, password: str | None = None) -> ExecutionFailure:
     """An error of the driver by its number, without secrets."""
     number, text = _parts(error)
     if password:
@@ -62,7 +60,7 @@ def failure_of(error: _mysql.MySQLError, password: str | None = None) -> Executi
     return QueryFailed(f"The database refused the query: {text}", errno=number)
 
 
-def _parts(error: _mysql.MySQLError) -> tuple[int, str]:
+def _parts(error: Exception) -> tuple[int, str]:
     if len(error.args) == 2 and isinstance(error.args[0], int):
         return error.args[0], str(error.args[1])
     return 0, str(error)

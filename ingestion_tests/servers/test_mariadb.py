@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import MySQLdb
 import pytest
 
@@ -15,7 +17,8 @@ def test_databases_are_separate(mariadb: MariadbServer) -> None:
 
 
 def test_the_password_user_needs_the_password(mariadb: MariadbServer) -> None:
-    MySQLdb.connect(host=mariadb.host, port=mariadb.port, user=PASSWORD_USER, password=PASSWORD).close()
+    opened: Any = MySQLdb.connect(host=mariadb.host, port=mariadb.port, user=PASSWORD_USER, password=PASSWORD)
+    opened.close()
     with pytest.raises(MySQLdb.OperationalError, match="Access denied"):
         MySQLdb.connect(host=mariadb.host, port=mariadb.port, user=PASSWORD_USER, password="wrong")
 

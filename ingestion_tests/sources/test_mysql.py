@@ -106,7 +106,7 @@ def test_null_and_empty_text_stay_apart(mysql: MysqlDatabase) -> None:
 )
 @pytest.mark.parametrize("read", [{"table": "t"}, {"query": "SELECT * FROM t"}])
 def test_dates_that_are_none_are_rejected_with_their_row(
-    mysql: MysqlDatabase, kind: str, value: str, expected: str, read: dict[str, str]
+    mysql: MysqlDatabase, kind: str, value: str, expected: str, read: dict[str, Any]
 ) -> None:
     good = "2024-01-01"
     mysql.run(

@@ -95,6 +95,11 @@ def login_failure(what: str, error: Exception) -> ExecutionFailure:
     from google.auth import exceptions as auth
 
     reason = str(error.args[0] if error.args else error)[:_SHOWN]
+    if isinstance(error, auth.InvalidOperation):  # What it says is about the refresh of credentials that are none.
+        return SourceAuthenticationFailed(
+            f"{what} asks for credentials, but its server is not Google's and is spoken to without; "
+            f"leave the source's endpoint away, or give the source a credentials_secret"
+        )
     if isinstance(error, auth.TransportError) or getattr(error, "retryable", False):
         return ConnectionFailed(f"Google's token service, needed for {what}, cannot be reached: {reason}")
     if isinstance(error, auth.RefreshError) and "impersonated" in reason:

@@ -31,6 +31,7 @@ _WORTH_BYTES = 64 << 10  # A broken attempt that brought less counts as one with
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 8.0
 _PAUSE_STEP_SECONDS = 0.1
 _CHECKED_BYTES = 4 << 20
+_FIRST_ERROR_STATUS = 400
 
 
 class Transfer:
@@ -169,6 +170,8 @@ class Answers:
                 answer.raw.shutdown()
 
     def _note(self, answer: requests.Response, *arguments: Any, **options: Any) -> None:
+        if answer.status_code >= _FIRST_ERROR_STATUS:
+            _ = answer.content  # A refused answer that nobody reads would keep its connection.
         with self._lock:
             self._current = [answer, *(other for other in self._current if not other.raw.closed)]
 

@@ -26,7 +26,8 @@ class GcsFront:
 
     `cuts`: after how many bytes each of the next downloads is broken off. `stalls_after`: bytes after which downloads
     say nothing more. `refusals`: the statuses of the next requests. `token`: what requests have to bear.
-    `decompresses`: sends objects stored with gzip in the clear, whatever range is wanted, as a proxy may.
+    `page_size`: how many objects a page of a listing has at most. `decompresses`: sends objects stored with gzip in
+    the clear, whatever range is wanted, as a proxy may.
     """
 
     def __init__(self, behind: FakeGcs) -> None:
@@ -37,6 +38,7 @@ class GcsFront:
         self.token: str | None = None
         self.decompresses = False
         self.latency_seconds = 0.0
+        self.page_size: int | None = None
         self.ranges: list[str | None] = []
         self.listings: list[Mapping[str, list[str]]] = []
         self.most_at_once = 0
@@ -100,7 +102,8 @@ class _Handler(BaseHTTPRequestHandler):
                 front.entered(-1)
         else:
             front.listings.append(parse_qs(urlsplit(self.path).query))
-            self._send(*self._behind(self.path, {}))
+            page = f"&maxResults={front.page_size}" if front.page_size else ""
+            self._send(*self._behind(self.path + page, {}))
 
     def _media(self) -> None:
         front = self.front

@@ -29,6 +29,7 @@ from ingestion.sources.checks import Checks
 from ingestion.sources.google_buckets import GoogleBucket, storage_client
 from ingestion_tests.servers.gcs import FakeGcs
 from ingestion_tests.servers.gcs_front import GcsFront
+from ingestion_tests.servers.google_tokens import KEY_TOKEN, TokenServer
 
 LARGE = os.urandom(1 << 20) * 3
 SPLIT = 1 << 20
@@ -163,6 +164,35 @@ def test_an_object_replaced_behind_the_read_ahead_is_noticed(
     fronted.expect([version])
     with pytest.raises(SourceChanged, match=r"gs://.*/a was replaced"):
         fronted.fetch(version, tmp_path / "x", ignore)
+
+
+def test_a_listing_of_several_pages(fronted: GoogleBucket, front: GcsFront, fake_gcs: FakeGcs, name: str) -> None:
+    names = [f"part-{number:03d}" for number in range(20)]
+    for key in names:
+        fake_gcs.put(name, key, b"1")
+    front.page_size = 7
+    assert [version.name for version in fronted.objects("part-*", 10)] == names
+    assert len(front.listings) == 3
+
+
+def test_a_token_that_expires_on_the_way_is_renewed(
+    front: GcsFront, fake_gcs: FakeGcs, name: str, tmp_path: Path
+) -> None:
+    fake_gcs.put(name, "a", b"12345")
+    with TokenServer() as tokens:
+        access = GoogleAccess(credentials_secret="env://KEY")
+        login = google_login(access, lambda reference: tokens.key(), endpoint=front.endpoint)
+        bucket = GoogleBucket(name, lambda: storage_client(login, None, front.endpoint), front.endpoint)
+        front.token = KEY_TOKEN
+        (version,) = bucket.objects("*", 10)
+        front.refusals.append(401)
+        bucket.fetch(version, tmp_path / "x", ignore)
+        assert (tmp_path / "x").read_bytes() == b"12345"
+        assert len(tokens.asked) == 2
+        front.refusals.extend([401] * 10)
+        with pytest.raises(SourceAuthenticationFailed, match="do not open gs://"):
+            bucket.fetch(version, tmp_path / "x", ignore)
+        bucket.close()
 
 
 def test_folders_below_are_not_listed_when_no_match_can_be_there(

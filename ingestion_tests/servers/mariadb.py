@@ -28,7 +28,13 @@ PASSWORD = "correct horse"
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
-_PLACES = ("/usr/sbin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin", "/usr/local/mysql/bin")
+_PLACES = (
+    "/usr/sbin",
+    "/usr/bin",
+    "/usr/local/bin",
+    "/opt/homebrew/opt/mariadb/bin",
+    "/usr/local/opt/mariadb/bin",
+)
 _OPTIONS = {
     "bind-address": "127.0.0.1",
     "default-time-zone": "+05:30",  # Not UTC, so that a lost offset shows.

@@ -26,7 +26,7 @@ def _check_query(query: str) -> str:
     if embedded:
         raise ValueError(
             f"the macro {embedded[0]!r} stands inside a longer text literal and cannot be bound there; "
-            f"write it alone in its quotes and join the parts with ||"
+            f"write it alone in its quotes and join the parts with || (in MySQL with CONCAT)"
         )
     return query
 

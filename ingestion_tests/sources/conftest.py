@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from ingestion.model.connections import CloudSqlConnection
 from ingestion.model.execution import ExecutionParams
 from ingestion.model.extraction import ExtractionParams
 from ingestion.model.macros import Interval
 from ingestion.sources.base import ConnectorContext, ExtractionRequest
 from ingestion_tests.servers.gcs import fake_gcs
-from ingestion_tests.servers.postgres import SUPERUSER, PostgresServer
 from ingestion_tests.servers.sshd import running_sshd, sshd
+from ingestion_tests.sources.mysql_workbench import mysql
 from ingestion_tests.sources.postgres_workbench import database, postgres_url
 from ingestion_tests.sources.sftp_site import sftp
 
-__all__ = ["database", "fake_gcs", "postgres_url", "running_sshd", "sftp", "sshd"]
+__all__ = ["database", "fake_gcs", "mysql", "postgres_url", "running_sshd", "sftp", "sshd"]
 
 SECRETS = {"env://READER_PASSWORD": "correct horse", "env://WRONG_PASSWORD": "battery-staple-7"}
 AT = datetime(2026, 11, 24, 10, 30, tzinfo=UTC)
@@ -32,6 +29,7 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ConnectorContext
     for name in ("GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "no-gcloud"))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
     return ConnectorContext(
         buckets_dir=tmp_path / "buckets", gcs_endpoint=None, resolve_secret=SECRETS.__getitem__, now=lambda: AT
     )
@@ -45,27 +43,3 @@ def request_for(params: ExtractionParams, folder: Path, **changes: object) -> Ex
         **changes,
     }
     return ExtractionRequest(params=params, folder=folder, **given)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def postgres_source(postgres: PostgresServer) -> Iterator[CloudSqlConnection]:
-    """A source in an empty database."""
-    url = postgres.create_database()
-    yield CloudSqlConnection.model_validate(
-        {
-            "host": postgres.host,
-            "port": postgres.port,
-            "database": url.rsplit("/", 1)[1],
-            "credentials": {"username": SUPERUSER},
-        }
-    )
-    postgres.drop_database(url)
-
-
-def execute(connection: CloudSqlConnection, *statements: str) -> None:
-    """Change the source's database, which its own sessions cannot do."""
-    with psycopg.connect(
-        host=connection.host, port=connection.port, dbname=connection.database, user=SUPERUSER, autocommit=True
-    ) as opened:
-        for statement in statements:
-            opened.execute(statement.encode())

@@ -26,6 +26,7 @@ EXTRACTIONS: Mapping[str, Mapping[str, Any]] = {
     "WRITE_EMPTY": {"table": "t"},
     "WRITE_APPEND": {"table": "t", "incremental_key": "updated"},
     "MERGE": {"table": "t", "incremental_key": "updated", "primary_key": "id"},
+    "SCD2": {"table": "t", "incremental_key": "updated", "primary_key": "id"},
 }
 
 # `bad` does not convert to a number, 0 is filtered; ids and instants collide often.
@@ -59,6 +60,11 @@ def as_tuple(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return (row["id"], int(row["name"]), row["updated"])
 
 
+def present(disposition: str) -> str:
+    """The query for the rows that count now."""
+    return "SELECT id, name, updated FROM main.t" + (" WHERE is_current" if disposition == "SCD2" else "")
+
+
 class Model:
     """What the target has to hold, told by the simplest program that could say so."""
 
@@ -68,10 +74,10 @@ class Model:
         self.target: Counter[tuple[Any, ...]] = Counter()
 
     def load(self, source: Sequence[Mapping[str, Any]]) -> None:
-        is_incremental = self.disposition in ("WRITE_APPEND", "MERGE")
+        is_incremental = self.disposition in ("WRITE_APPEND", "MERGE", "SCD2")
         read = [r for r in source if not is_incremental or self.cursor is None or r["updated"] >= self.cursor]
         kept = list(dict.fromkeys(as_tuple(r) for r in read if good(r)))
-        if self.disposition == "MERGE":
+        if self.disposition in ("MERGE", "SCD2"):  # The current versions are what a merge would leave.
             self._merge(kept)
         elif self.disposition == "WRITE_APPEND":
             self.target |= Counter(kept)
@@ -111,13 +117,13 @@ def test_every_row_is_somewhere_exactly_once(disposition: str, batches: list[lis
             parts = (result.loaded, result.quarantined, result.deduplicated, result.filtered)
             assert result.extracted == sum(parts)
             quarantined += result.quarantined
-            assert Counter(bench.rows("SELECT id, name, updated FROM main.t")) == model.target
-            assert result.target_rows == model.target.total()
+            assert Counter(bench.rows(present(disposition))) == model.target
+            assert disposition == "SCD2" or result.target_rows == model.target.total()
         assert bench.rows("SELECT count(*) FROM main.t__quarantine") in ([(quarantined,)], [])
         assert bench.rows("SELECT count(*) FROM main.t__quarantine WHERE error_code IS NULL") in ([(0,)], [])
 
 
-@pytest.mark.parametrize("disposition", ["WRITE_TRUNCATE", "WRITE_APPEND", "MERGE"])
+@pytest.mark.parametrize("disposition", ["WRITE_TRUNCATE", "WRITE_APPEND", "MERGE", "SCD2"])
 @pytest.mark.parametrize("point", ["before the commit", "after the commit"])
 def test_a_killed_load_that_is_repeated_lands_once(tmp_path: Path, disposition: str, point: str) -> None:
     wanted = configuration(disposition)
@@ -130,7 +136,7 @@ def test_a_killed_load_that_is_repeated_lands_once(tmp_path: Path, disposition: 
     result = bench.run(RowsConnector(SCHEMA, {"": second}), "e2")
     model.load(second)
     assert (result.extracted, result.loaded, result.quarantined, result.filtered) == (4, 2, 1, 1)
-    assert Counter(bench.rows("SELECT id, name, updated FROM main.t")) == model.target
+    assert Counter(bench.rows(present(disposition))) == model.target
     assert bench.rows("SELECT count(*) FROM main.t__quarantine") == [(1,)]
     assert bench.rows("SELECT execution_id FROM _ingestion.loads ORDER BY published_at") == [("e1",), ("e2",)]
 

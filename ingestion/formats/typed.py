@@ -233,8 +233,12 @@ def _text_of(raw: RawFile, column_id: str, reading: Reading) -> str:
 
 
 def _decoded(column: str) -> str:
-    """SQL for a JSON token as text."""
-    return f"(CASE WHEN {column}[1] = '\"' THEN CAST({column} AS JSON) ->> '$' ELSE {column} END)"
+    """SQL for a JSON token as text. What is between the quotes is the text itself where nothing is escaped."""
+    return (
+        f"(CASE WHEN {column}[1] <> '\"' THEN {column} "
+        f"WHEN contains({column}, '\\') THEN CAST({column} AS JSON) ->> '$' "
+        f"ELSE substring({column}, 2, length({column}) - 2) END)"
+    )
 
 
 def _listed(column: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +83,14 @@ def _tokens(record: Mapping[str, Any], staged: TokenFiles, markers: Collection[s
     tokens: dict[str, str] = {}
     for key, value in record.items():
         column = staged.column(key)
-        if isinstance(value, str):
-            if value in markers:
-                continue
-        elif value is None:
+        if value is None or (isinstance(value, str) and value in markers):
             continue
-        else:
+        if not isinstance(value, str):
             column.has_nested = True
             column.has_lists |= isinstance(value, list)
+        elif column.fixed is None:
+            tokens[key] = encode_basestring(value)
+            continue
         tokens[key] = _token(value, column)
     return tokens
 

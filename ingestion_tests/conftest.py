@@ -16,7 +16,7 @@ from ingestion.store.tables import definition_token, metadata
 from ingestion_tests.servers.mariadb import MariadbServer
 from ingestion_tests.servers.postgres import PostgresServer
 
-pytest_plugins = ["ingestion_tests.servers.stack"]
+pytest_plugins = ["ingestion_tests.servers.stack", "ingestion_tests.servers.bigquery"]
 
 DATABASES = ("sqlite", "postgresql")
 

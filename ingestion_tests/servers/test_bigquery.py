@@ -10,10 +10,6 @@ from google.cloud import bigquery
 
 from ingestion_tests.servers.bigquery import BigQueryServer
 
-__all__ = ["bigquery_server"]
-
-from ingestion_tests.servers.bigquery import bigquery_server
-
 
 def test_it_loads_bytes_from_its_bucket(bigquery_server: BigQueryServer) -> None:
     dataset = bigquery_server.create_dataset()

@@ -19,10 +19,8 @@ from ingestion.model.extraction import BigQueryExtraction
 from ingestion.model.schema import FieldMode, FieldType
 from ingestion.sources.base import ConnectorContext, Cursor, Extraction
 from ingestion.sources.bigquery import BigQueryConnector
-from ingestion_tests.servers.bigquery import PROJECT, BigQueryServer, bigquery_server
+from ingestion_tests.servers.bigquery import PROJECT, BigQueryServer
 from ingestion_tests.sources.conftest import request_for
-
-__all__ = ["bigquery_server"]
 
 _COLUMNS = {
     "id": "INT64",

@@ -8,15 +8,14 @@ from typing import Any
 
 from ingestion.model.load import WriteDisposition
 from ingestion.model.schema import TableSchema
-from ingestion.warehouses.base import LoadRequest, PublishRequest, PublishResult, TargetTable
-from ingestion.warehouses.duckdb import DuckDBWarehouse
+from ingestion.warehouses.base import LoadRequest, PublishRequest, PublishResult, TargetTable, Warehouse
 from ingestion_tests.steps.workbench import write_parquet
 
 TARGET = TargetTable("ds", "Orders")
 
 
 def stage(
-    warehouse: DuckDBWarehouse,
+    warehouse: Warehouse,
     folder: Path,
     execution_id: str,
     schema: TableSchema,
@@ -24,14 +23,14 @@ def stage(
     target: TargetTable = TARGET,
 ) -> int:
     """Stage the rows."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
     path = folder / f"{execution_id}.parquet"
     write_parquet(path, schema, rows)
     return warehouse.stage(LoadRequest(execution_id, "p", target, schema, [path], []))
 
 
 def load(
-    warehouse: DuckDBWarehouse,
+    warehouse: Warehouse,
     folder: Path,
     execution_id: str,
     schema: TableSchema,

@@ -303,7 +303,6 @@ class _Publication:
 
     def _parameters(self) -> dict[str, Any]:
         request = self.request
-        forgets = request.forgets_objects or request.disposition is WriteDisposition.WRITE_TRUNCATE
         details = {
             "key": list(request.key),
             "objects": len(request.objects),
@@ -317,7 +316,7 @@ class _Publication:
             "schema": request.schema.model_dump_json(exclude_none=True),
             "details": json.dumps(details),
             "objects": bookkeeping.objects_text(request.objects),
-            "forgets_objects": forgets,
+            "forgets_objects": request.forgets_objects,
             "extracted": request.extracted,
             "deduplicated": request.deduplicated,
             "filtered": request.filtered,

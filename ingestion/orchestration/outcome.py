@@ -11,6 +11,9 @@ from ingestion.warehouses.base import PublishResult, TargetTable, Warehouse
 
 _TIMES = ("extraction_time_seconds", "transformation_time_seconds", "loading_time_seconds")
 
+# What a merge or a history did to rows that were there before.
+_CHANGES = ("updated", "deleted", "closed", "unchanged")
+
 
 def execution_metrics(
     execution: Execution, tasks: Sequence[Task], result: PublishResult, ended_at: datetime
@@ -28,6 +31,7 @@ def execution_metrics(
         "rows_quarantined": result.quarantined,
         "rows_deduplicated": result.deduplicated,
         "rows_filtered": result.filtered,
+        **{f"rows_{name}": result.details[name] for name in _CHANGES if name in result.details},
     }
 
 

@@ -22,6 +22,7 @@ _TICK_SECONDS = 0.25
 _AGAIN_SECONDS = 0.2
 _POLITE_SECONDS = 1.0
 _GIVE_UP_SECONDS = 10.0
+_BLIND_SECONDS = 2.0
 
 
 class Watching:
@@ -92,10 +93,10 @@ class Watching:
         started = time.monotonic()
         while any(thread.is_alive() for thread in threads):
             waited = time.monotonic() - started
-            if waited > self._give_up_seconds:
-                return  # It waits for something without an interrupt, such as a connection being made, and ends then.
             with self._lock:
                 interrupts = list(self._interrupts.values())
+            if waited > (self._give_up_seconds if interrupts else min(_BLIND_SECONDS, self._give_up_seconds)):
+                return  # It waits for something without an interrupt, such as a connection being made, and ends then.
             for interrupt in interrupts:
                 interrupt(waited > _POLITE_SECONDS)
             for thread in threads:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from ingestion.errors import QueryFailed, SchemaMismatch, SourceChanged
+from ingestion.model.extraction import DatabaseExtraction
 from ingestion.model.schema import FieldType
 from ingestion.sources.base import Cursor
 from ingestion_tests.servers.postgres import SUPERUSER
 from ingestion_tests.servers.tcp_proxy import TcpProxy
+from ingestion_tests.sources.conftest import request_for
 from ingestion_tests.sources.postgres_workbench import ENDLESS, Database
 
 
@@ -102,6 +106,20 @@ def test_a_cancel_is_heard_when_the_line_is_dead(database: Database) -> None:
             database.extract(database.connector(port=proxy.port), query=ENDLESS, changes={"progress": stop})
         assert time.monotonic() - started < 30
         proxy.silent = False
+
+
+def test_a_cancel_is_heard_while_a_server_does_not_let_in(database: Database) -> None:
+    def stop(metrics: Any) -> None:
+        raise InterruptedError
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        with pytest.raises(InterruptedError):
+            database.connector(port=silent.getsockname()[1]).extract(
+                request_for(DatabaseExtraction(table="t"), Path("unused"), progress=stop)
+            )
+        assert time.monotonic() - started < 15
+    wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("reading-")])
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

@@ -34,13 +34,15 @@ class History:
     def load(self, rows: Rows, **how: Any) -> PublishResult:
         self.day += 1
         given = [dict(zip(SCHEMA.names, row, strict=True)) for row in rows]
-        return load(
-            self.warehouse, self._folder, f"e{self.day}", SCHEMA, given, WriteDisposition.SCD2,
-            **{
-                "key": ("id",), "latest_by": "at", "deleted_by": "gone", "history": HISTORY,
-                "as_of": START + timedelta(days=self.day),
-            } | how,
-        )  # fmt: skip
+        usual: dict[str, Any] = {
+            "key": ("id",),
+            "latest_by": "at",
+            "deleted_by": "gone",
+            "history": HISTORY,
+            "as_of": START + timedelta(days=self.day),
+        }
+        name = f"e{self.day}"
+        return load(self.warehouse, self._folder, name, SCHEMA, given, WriteDisposition.SCD2, **(usual | how))
 
     def versions(self) -> list[tuple[Any, ...]]:
         """id, name, first and last day, whether it is the current one."""

@@ -119,5 +119,5 @@ def test_a_table_without_history_and_rows_with_such_columns_are_refused(history:
     load(history.warehouse, tmp_path / "f", "e0", SCHEMA, [])
     with pytest.raises(SchemaMismatch, match="no column valid_from of type TIMESTAMP, so it holds no history"):
         history.load([(1, "a", 1, False)])
-    with pytest.raises(SchemaMismatch, match=r"columns named Name, which SCD2 adds .* history_columns"):
+    with pytest.raises(SchemaMismatch, match=r"columns named Name, which SCD2 adds .*history_columns"):
         history.load([(1, "a", 1, False)], history=HistoryColumns(is_current="Name"))

@@ -77,7 +77,8 @@ def _attempt(session: Session, names: Names, request: PublishRequest) -> Publish
         script = publication.script()
         return publication.run(session, script)
     except BaseException:
-        if bookkeeping.load_record(session, names, request.execution_id) is None:
+        is_shaped = publication.shaping.creates or publication.shaping.added
+        if is_shaped and bookkeeping.load_record(session, names, request.execution_id) is None:
             targets.undo(session, names, request, publication.shaping)
         raise
 

@@ -356,7 +356,7 @@ class InvalidParameters(ExecutionFailure):
 
 
 class SourceNotSupported(ExecutionFailure):
-    """This version cannot read that kind of source yet."""
+    """The connector is not installed, or the server is of another kind than the source says."""
 
     code = "SOURCE_NOT_SUPPORTED"
 

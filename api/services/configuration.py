@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from api.services.sources import unreadable
 from api.wire.checking import examined
 from ingestion.errors import InvalidConfiguration
 from ingestion.model.connections import CustomConnection
@@ -23,8 +22,6 @@ _EXTRACTION = "configuration.extraction_params"
 
 def check_configuration(configuration: Mapping[str, Any], source: Source) -> None:
     """Raises InvalidConfiguration with every problem."""
-    if source.source_type not in EXTRACTION_MODELS:
-        raise InvalidConfiguration([unreadable(source.source_type)])
     problems = _problems(configuration, source)
     if problems:
         raise InvalidConfiguration(problems)

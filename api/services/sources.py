@@ -17,19 +17,16 @@ from ingestion.errors import (
     AlreadyExists,
     ExecutionFailure,
     FileMissing,
-    InvalidConfiguration,
     InvalidRequest,
     NotFound,
     ObjectMissing,
     ObjectNotInSource,
     PreconditionFailed,
-    SourceNotSupported,
     SourceUnreachable,
     TimedOut,
 )
 from ingestion.model.connections import CONNECTION_MODELS, CustomConnection
-from ingestion.model.extraction import EXTRACTION_MODELS
-from ingestion.model.problems import Problem, known_values
+from ingestion.model.problems import Problem
 from ingestion.model.source import Source, SourceStatus, SourceType
 from ingestion.sources.base import ConnectionReport, Connector, ObjectDescription
 from ingestion.sources.custom_problems import config_problems
@@ -105,8 +102,8 @@ class SourceService:
         return test
 
     def test(self, test: ConnectionTest) -> ConnectionReport:
-        """Try to connect. Raises InvalidConfiguration for a source type that is not read yet."""
-        connector = self._usable(_unstored(test))
+        """Try to connect."""
+        connector = self._connector(_unstored(test))
         started = time.perf_counter()
         try:
             return connector.check(test.timeout_seconds)
@@ -116,10 +113,10 @@ class SourceService:
     def describe(self, source_id: str, object_name: str) -> ObjectDescription:
         """The schema and samples of an object; what is learnt about reaching the source is noted.
 
-        Raises NotFound, ObjectNotInSource, SourceUnreachable, InvalidConfiguration.
+        Raises NotFound, ObjectNotInSource, SourceUnreachable.
         """
         source = self._store.sources.get(source_id)
-        connector = self._usable(source)
+        connector = self._connector(source)
         try:
             found = connector.describe(object_name, SAMPLE_ROWS)
         except (FileMissing, ObjectMissing) as error:
@@ -154,18 +151,6 @@ class SourceService:
             number, seen = number + 1, seen + len(rows.items)
             if seen >= rows.total or not rows.items:
                 return
-
-    def _usable(self, source: Source) -> Connector:
-        try:
-            return self._connector(source)
-        except SourceNotSupported as error:
-            raise InvalidConfiguration([unreadable(source.source_type)]) from error
-
-
-def unreadable(source_type: SourceType) -> Problem:
-    """That sources of this type cannot be read yet."""
-    readable = known_values(EXTRACTION_MODELS)
-    return Problem("source_type", f"this version cannot read {source_type} sources yet; it reads {readable}")
 
 
 def timed_out(started: float) -> ConnectionReport:

@@ -35,7 +35,7 @@ class Services:
         return open_warehouse(self.settings)
 
     def connector(self, source: Source) -> Connector:
-        """A connector for `source`. Raises SourceNotSupported."""
+        """A connector for `source`."""
         return connector_for(source, self.context)
 
     @property

@@ -18,10 +18,10 @@ def found(model: type[BaseModel], given: Any, prefix: str = "") -> list[str]:
 
 
 def test_an_unknown_field_is_named_with_the_known_ones() -> None:
-    (problem,) = found(PipelineConfiguration, {"load_params": {"mode": 1}}, "configuration")
+    sent = {"transformation_params": {"deduplicate": {"keys": ["id"], "order": "id"}}}
+    (problem,) = found(PipelineConfiguration, sent, "configuration")
     assert problem == (
-        "configuration.load_params.mode: unknown field; "
-        "known fields are write_disposition, merge_key, max_bad_records, empty_source"
+        "configuration.transformation_params.deduplicate.order: unknown field; known fields are keys, order_by"
     )
 
 

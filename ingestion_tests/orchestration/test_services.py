@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.errors import SourceNotSupported
 from ingestion.orchestration.services import PerProcess, Services
 from ingestion.settings import Settings
 from ingestion_tests.orchestration.deployment import BUCKET, a_source
@@ -37,9 +36,3 @@ def test_connectors_read_from_the_home_s_folders(settings: Settings) -> None:
     report = Services(settings).connector(a_source()).check(10)
     assert report.successful
     assert (settings.buckets_dir / BUCKET).exists()
-
-
-def test_what_cannot_be_read_yet_is_refused(settings: Settings) -> None:
-    source = a_source(source_type="CUSTOM", connection_details={"connector": "mine"})
-    with pytest.raises(SourceNotSupported, match="CUSTOM"):
-        Services(settings).connector(source)

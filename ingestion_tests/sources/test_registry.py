@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from ingestion.errors import SourceNotSupported
 from ingestion.model.source import Source, SourceStatus, SourceType
 from ingestion.sources.api.connector import ApiConnector
 from ingestion.sources.base import ConnectorContext
 from ingestion.sources.bigquery import BigQueryConnector
 from ingestion.sources.gcs import GcsConnector
+from ingestion.sources.mysql import MysqlConnector
 from ingestion.sources.postgres import PostgresConnector
 from ingestion.sources.registry import connector_for
 from ingestion.sources.sftp import SftpConnector
@@ -48,20 +48,8 @@ def source(kind: str, details: dict[str, Any]) -> Source:
         ("BIGQUERY", {"project_id": "p", "dataset": "d"}, BigQueryConnector),
         ("API", {"endpoint_url": "https://example.com"}, ApiConnector),
         ("CLOUD_SQL", DATABASE | {"engine": "POSTGRESQL"}, PostgresConnector),
+        ("CLOUD_SQL", DATABASE | {"engine": "MYSQL"}, MysqlConnector),
     ],
 )
 def test_what_can_be_read(context: ConnectorContext, kind: str, details: dict[str, Any], connector: type) -> None:
     assert isinstance(connector_for(source(kind, details), context), connector)
-
-
-@pytest.mark.parametrize(
-    ("kind", "details", "named"),
-    [
-        ("CLOUD_SQL", DATABASE | {"engine": "MYSQL"}, "MySQL"),
-    ],
-)
-def test_what_cannot_be_read_yet_says_so(
-    context: ConnectorContext, kind: str, details: dict[str, Any], named: str
-) -> None:
-    with pytest.raises(SourceNotSupported, match=named):
-        connector_for(source(kind, details), context)

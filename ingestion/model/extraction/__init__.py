@@ -20,7 +20,7 @@ EXTRACTION_MODELS: Mapping[SourceType, type[ExtractionParams]] = {
     SourceType.API: ApiExtraction,
     SourceType.CUSTOM: CustomExtraction,
 }
-"""The source types this version reads; a pipeline on another one is refused."""
+"""What a pipeline says about reading, by the type of its source."""
 
 __all__ = [
     "EXTRACTION_MODELS",

@@ -77,9 +77,7 @@ def test_claims_that_do_not_fit(key: ECKey, changes: dict[str, Any], word: str) 
         verified_claims(sign(key, "ES256", **changes), KeySet([key]), ISSUER, AUDIENCE)
 
 
-@pytest.mark.parametrize(
-    "changes", [{"exp": FromNow(-30)}, {"nbf": FromNow(30)}, {"aud": ["x", AUDIENCE]}]
-)
+@pytest.mark.parametrize("changes", [{"exp": FromNow(-30)}, {"nbf": FromNow(30)}, {"aud": ["x", AUDIENCE]}])
 def test_a_minute_of_skew_and_several_audiences(key: ECKey, changes: dict[str, Any]) -> None:
     assert verified_claims(sign(key, "ES256", **changes), KeySet([key]), ISSUER, AUDIENCE)["sub"] == "me"
 

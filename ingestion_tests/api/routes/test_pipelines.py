@@ -58,7 +58,7 @@ def test_an_unknown_source(client: httpx.Client) -> None:
         ({"timezone": "Mars/Olympus"}, ("configuration.timezone",)),
         (
             {"extraction_params": {"file_patern": "x"}},
-            ("configuration.extraction_params.file_patern: unknown", "data_path, schema"),
+            ("configuration.extraction_params.file_patern: unknown", "file_pattern, file_format"),
         ),
         ({"extraction_params": {"skip_header_rows": "1"}}, ("configuration.extraction_params.skip_header_rows", "'1'")),
         ({"extraction_params": {"file_pattern": "{{dss}}.csv"}}, ("dss", "data_interval_start")),

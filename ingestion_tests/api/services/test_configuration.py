@@ -30,6 +30,7 @@ def fields(configuration: dict[str, Any], source: Source) -> list[str]:
         ({}, a_source()),
         ({"extraction_params": {"file_pattern": "*.csv"}}, a_source(connection_details={"bucket_name": "b"})),
         ({"extraction_params": {"table": "t"}, **MERGE}, a_database()),
+        ({"extraction_params": {"table": "t"}, **MERGE}, a_database(engine="MYSQL")),
         ({"extraction_params": {"query": "SELECT 1", "primary_key": "id"}, **MERGE}, a_database()),
         ({"load_params": MERGE["load_params"] | {"merge_key": "id"}}, a_source()),
     ],
@@ -44,7 +45,6 @@ def test_what_can_work(configuration: dict[str, Any], source: Source) -> None:
         ({}, a_source(connection_details={"bucket_name": "b"}), ["configuration.extraction_params.file_pattern"]),
         ({}, a_database(), ["configuration.extraction_params"]),
         ({"extraction_params": {"table": "t", "query": "q"}}, a_database(), ["configuration.extraction_params"]),
-        ({"extraction_params": {"table": "t"}}, a_database(engine="MYSQL"), ["source_id"]),
         (MERGE, a_source(), ["configuration.load_params.merge_key"]),
         (
             {"extraction_params": {"query": "SELECT 1"}, **MERGE},
@@ -60,8 +60,3 @@ def test_what_can_work(configuration: dict[str, Any], source: Source) -> None:
 )
 def test_every_problem_is_named(configuration: dict[str, Any], source: Source, found: list[str]) -> None:
     assert fields(configuration, source) == found
-
-
-def test_a_source_that_cannot_be_read_yet_needs_no_other_reason() -> None:
-    custom = a_source(source_type=SourceType.CUSTOM, connection_details={"connector": "mine"})
-    assert len(fields({"schedule": "never"}, custom)) == 1

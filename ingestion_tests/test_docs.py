@@ -33,6 +33,7 @@ from ingestion.orchestration.launch import LAUNCH_FAILED
 from ingestion.settings import PREFIX, Settings
 from ingestion.store.acceptance import SUPERSEDED
 from ingestion_tests.servers.stack import Stack
+from scripts import source_tables
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -89,6 +90,10 @@ def failure_codes() -> set[str]:
 
 def test_the_settings_table_is_that_of_the_code() -> None:
     assert settings_table() in README
+
+
+def test_the_page_of_all_sources_is_that_of_the_code() -> None:
+    assert source_tables.PAGE.read_text(encoding="utf-8") == source_tables.page()
 
 
 def test_every_command_and_flag_is_in_the_readme() -> None:

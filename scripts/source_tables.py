@@ -15,16 +15,25 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ingestion.model.connections import CONNECTION_MODELS
-from ingestion.model.extraction import EXTRACTION_MODELS
+from ingestion.model.extraction import EXTRACTION_MODELS, ExtractionParams
 from ingestion.model.source_type import SourceType
 
 PAGE = Path(__file__).parent.parent / "docs" / "sources" / "README.md"
+_PAGES = {
+    SourceType.GCS: "[files in a bucket](gcs.md), as [an identity at Google](../google.md)",
+    SourceType.CLOUD_SQL: "[PostgreSQL](postgresql.md), [MySQL and MariaDB](mysql.md), "
+    "and [instances of Cloud SQL by name](cloud_sql.md)",
+    SourceType.BIGQUERY: "[tables and queries of BigQuery](bigquery.md)",
+    SourceType.API: "[REST and GraphQL](api.md)",
+    SourceType.SFTP: "[files on an SSH server](sftp.md)",
+    SourceType.CUSTOM: "[connectors of your own](custom.md)",
+}
 _INTRODUCTION = """\
 # Sources
 
 What a source of each type takes, from the models that check it: `python -m scripts.source_tables` writes this page.
-A field that a type does not have is refused with a 400 that names the field and the known ones. The pages beside
-this one say how values are read and what is refused while reading.
+What is refused here is answered with a 400 that names the field and the known ones. The page of each type says what
+the fields mean, how values are read, and what is refused while reading.
 """
 
 
@@ -32,7 +41,8 @@ def page() -> str:
     """The whole page."""
     parts = [_INTRODUCTION, "## What can be asked of each type\n", *_matrix()]
     for source_type in SourceType:
-        parts += [f"\n## {source_type}\n", "`connection_details`:\n", *_fields(CONNECTION_MODELS[source_type])]
+        parts += [f"\n## {source_type}\n", f"See {_PAGES[source_type]}.\n"]
+        parts += ["`connection_details`:\n", *_fields(CONNECTION_MODELS[source_type])]
         parts += ["\n`extraction_params`:\n", *_fields(EXTRACTION_MODELS[source_type])]
     return "\n".join(parts) + "\n"
 
@@ -40,22 +50,23 @@ def page() -> str:
 def _matrix() -> Iterator[str]:
     yield f"| `extraction_params` | {' | '.join(SourceType)} |"
     yield f"|---|{'---|' * len(SourceType)}"
-    names = dict.fromkeys(name for source_type in SourceType for name in _named(EXTRACTION_MODELS[source_type]))
-    for name in names:
-        marks = ("yes" if name in _named(EXTRACTION_MODELS[kind]) else "refused" for kind in SourceType)
+    taken = {kind: _named(EXTRACTION_MODELS[kind]) for kind in SourceType}
+    for name in dict.fromkeys(name for names in taken.values() for name in names):
+        marks = ("yes" if name in taken[kind] else "refused" for kind in SourceType)
         yield f"| `{name}` | {' | '.join(marks)} |"
 
 
 def _fields(model: type[BaseModel]) -> Iterator[str]:
-    yield "| field | value | meaning |"
-    yield "|---|---|---|"
+    yield "| field | value |"
+    yield "|---|---|"
     for name, field in _named(model).items():
         needed = " (required)" if field.is_required() else ""
-        yield f"| `{name}`{needed} | {_value(field.annotation)} | {_one_line(field.description)} |"
+        yield f"| `{name}`{needed} | {_value(field.annotation)} |"
 
 
 def _named(model: type[BaseModel]) -> Mapping[str, FieldInfo]:
-    return {field.alias or name: field for name, field in model.model_fields.items()}
+    refused = model.refused if issubclass(model, ExtractionParams) else {}
+    return {field.alias or name: field for name, field in model.model_fields.items() if name not in refused}
 
 
 def _value(annotation: Any) -> str:
@@ -79,10 +90,6 @@ def _value(annotation: Any) -> str:
     return {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "anything"}.get(
         annotation, "text"
     )
-
-
-def _one_line(description: str | None) -> str:
-    return " ".join((description or "").split()).replace("|", "\\|")
 
 
 if __name__ == "__main__":

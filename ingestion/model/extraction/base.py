@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
@@ -36,7 +36,9 @@ QueryText = Annotated[str, Field(min_length=1), AfterValidator(_check_query)]
 
 
 class ExtractionParams(StrictModel):
-    """Base of the models per kind of source."""
+    """Base of the models per kind of source. `refused`: inherited fields that mean nothing there, and why."""
+
+    refused: ClassVar[Mapping[str, str]] = {}
 
     @property
     def cursor_column(self) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -10,15 +11,15 @@ from ingestion.model.connections import BigQueryConnection, ConnectionDetails
 from ingestion.model.extraction.databases import DatabaseExtraction
 from ingestion.model.problems import Problem
 
-_NOT_HERE = {
-    "partition_column": "is not needed: BigQuery's own streams are read at once",
-    "statement_timeout_seconds": "is not supported for BigQuery; maximum_bytes_billed bounds what a query may cost",
-}
-
 
 class BigQueryExtraction(DatabaseExtraction):
     """A table or a read-only query in GoogleSQL. A query that would bill more bytes than allowed is not run."""
 
+    refused: ClassVar[Mapping[str, str]] = {
+        "partition_column": "is not needed: BigQuery's own streams are read at once",
+        "partitions": "is not needed: BigQuery's own streams are read at once",
+        "statement_timeout_seconds": "is not supported for BigQuery; maximum_bytes_billed bounds what a query may cost",
+    }
     maximum_bytes_billed: int | None = Field(default=None, ge=1)
 
     def problems(self, connection: ConnectionDetails, prefix: str) -> Sequence[Problem]:
@@ -29,5 +30,9 @@ class BigQueryExtraction(DatabaseExtraction):
             checked = self.model_copy(update={"table": "from the connection"})
         return [
             *super(BigQueryExtraction, checked).problems(connection, prefix),
-            *(Problem(f"{prefix}.{name}", why) for name, why in _NOT_HERE.items() if getattr(self, name) is not None),
+            *(
+                Problem(f"{prefix}.{name}", why)
+                for name, why in self.refused.items()
+                if getattr(self, name) is not None
+            ),
         ]

@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
-from ingestion.errors import PreconditionFailed, TargetFailed, TooManyBadRecords
-from ingestion.model.load import WriteDisposition
+from ingestion.errors import PreconditionFailed, SchemaMismatch, TargetFailed, TooManyBadRecords
+from ingestion.model.load import HistoryColumns, WriteDisposition
 from ingestion.model.quality import CheckSpec
-from ingestion.model.quarantine import QuarantineSelection, QuarantineStatus
+from ingestion.model.quarantine import RECORD_COLUMN, QuarantineSelection, QuarantineStatus
 from ingestion.sources.base import Cursor, ObjectVersion
-from ingestion.warehouses import PublishRequest
+from ingestion.steps.replaying import without_record
+from ingestion.warehouses import PublishRequest, PublishResult
 from ingestion_tests.steps.workbench import table_schema
 from ingestion_tests.warehouses.conftest import Place
 from ingestion_tests.warehouses.loading import load, stage
 
 SCHEMA = table_schema(id="INTEGER", name="STRING")
 ROWS: list[Mapping[str, Any]] = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
+RECORDED = table_schema(id="INTEGER", name="STRING", seen="INTEGER", **{RECORD_COLUMN: "STRING"})
 APPEND, MERGE, TRUNCATE = WriteDisposition.WRITE_APPEND, WriteDisposition.MERGE, WriteDisposition.WRITE_TRUNCATE
 
 
@@ -80,6 +84,82 @@ def test_a_merge_takes_the_latest_and_quarantines_the_undecidable(place: Place, 
     assert warehouse.discard_quarantined(target, only, "somebody") == 0
     [decided] = warehouse.quarantined(target, only, 0, 10).records
     assert (decided.status, decided.decided_by) == (QuarantineStatus.DISCARDED, "somebody")
+
+
+def test_a_replay_settles_the_records_it_took(place: Place, tmp_path: Path) -> None:
+    warehouse, target = place.warehouse, place.target
+    schema = without_record(RECORDED)
+    rejects = [
+        {"position": f"line {n}", "error_code": "BAD", "raw_row": str(n), "raw_columns": '["id"]'} for n in range(6)
+    ]
+    rows: list[Mapping[str, Any]] = [{"id": 1, "name": "new", "seen": 5}, {"id": 2, "name": "b", "seen": 1}]
+    load(warehouse, tmp_path, "e1", schema, rows, MERGE, key=("id",), target=target, rejects=rejects)
+    everything = QuarantineSelection("p", execution_id="e1")
+    ids = [f"e1-{n:09d}" for n in range(1, 7)]
+    assert warehouse.discard_quarantined(target, QuarantineSelection("p", record_ids=(ids[5],)), "me") == 1
+    assert warehouse.export_quarantine(target, everything.only_open(), tmp_path / "out.parquet") == 5
+    exported = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [(row["record_id"], row["raw_columns"]) for row in exported] == [(number, '["id"]') for number in ids[:5]]
+    again: list[Mapping[str, Any]] = [
+        {"id": 1, "name": "old", "seen": 4, RECORD_COLUMN: ids[0]},
+        {"id": 2, "name": "B", "seen": 1, RECORD_COLUMN: ids[1]},
+        {"id": None, "name": "c", "seen": 1, RECORD_COLUMN: ids[2]},
+        {"id": 3, "name": "c", "seen": 1, RECORD_COLUMN: ids[3]},
+    ]
+    still = [{"position": ids[4], "stage": "load", "error_code": "WORSE", "got": "x"}]
+    how: dict[str, Any] = {"key": ("id",), "latest_by": "seen", "replay": everything.only_open(), "target": target}
+    with pytest.raises(TargetFailed, match=r"the quarantine of .*Orders has 5 of 4 rows; it was changed meanwhile"):
+        load(warehouse, tmp_path, "e2", RECORDED, again, MERGE, **how)
+    result = load(warehouse, tmp_path, "e3", RECORDED, again, MERGE, **how, rejects=still)
+    assert (result.loaded, result.quarantined, result.deduplicated, result.extracted) == (2, 2, 1, 5)
+    assert place.rows("id, name, seen") == [(1, "new", 5), (2, "B", 1), (3, "c", 1)]
+    records = {record.record_id: record for record in warehouse.quarantined(target, everything, 0, 10).records}
+    assert [(records[n].status, records[n].error_code, records[n].decided_by) for n in ids] == [
+        (QuarantineStatus.REPLAYED, "BAD", "e3"),
+        (QuarantineStatus.REPLAYED, "BAD", "e3"),
+        (QuarantineStatus.OPEN, "NULL_KEY", None),
+        (QuarantineStatus.REPLAYED, "BAD", "e3"),
+        (QuarantineStatus.OPEN, "WORSE", None),
+        (QuarantineStatus.DISCARDED, "BAD", "me"),
+    ]
+    assert {(record.position, record.raw_row) for record in records.values()} == {
+        (f"line {n}", f"{n}") for n in range(6)
+    }
+    none = load(warehouse, tmp_path, "e4", RECORDED, [], MERGE, **how, rejects=[{"position": ids[2]}, *still])
+    assert (none.loaded, none.quarantined, none.target_rows) == (0, 2, 3)
+
+
+def test_a_history_closes_versions_and_adds_new_ones(place: Place, tmp_path: Path) -> None:
+    warehouse, target = place.warehouse, place.target
+    schema = table_schema(id="INTEGER", name="STRING", at="FLOAT", gone="BOOLEAN")
+
+    def day(number: int, *rows: tuple[int | None, str | None, float | None, bool], **how: Any) -> PublishResult:
+        given = [dict(zip(schema.names, row, strict=True)) for row in rows]
+        usual: dict[str, Any] = {"key": ("id",), "latest_by": "at", "deleted_by": "gone", "target": target}
+        at = datetime(2024, 1, number, tzinfo=UTC)
+        return load(warehouse, tmp_path, f"e{number}", schema, given, WriteDisposition.SCD2, as_of=at, **usual, **how)
+
+    def versions() -> list[tuple[Any, ...]]:
+        found = place.rows("id, name, extract(day FROM valid_from), extract(day FROM valid_to), is_current")
+        return [tuple(row) for row in found]
+
+    first = day(1, (1, "a", 1, False), (2, "b", None, False), (3, "c", 1, False), (5, "n", float("nan"), False))
+    assert (first.loaded, first.target_rows) == (4, 4)
+    rows = [(1, "x", 1, False), (1, "A", 2, False), (2, "b", None, False), (3, "c", 2, True), (4, "d", 2, True)]
+    result = day(2, *rows, (5, "n", float("nan"), False), (None, "z", 1, False))
+    assert (result.loaded, result.deduplicated, result.filtered, result.quarantined) == (1, 3, 2, 1)
+    told = {name: result.details[name] for name in ("closed", "updated", "deleted", "unchanged")}
+    assert told == {"closed": 2, "updated": 1, "deleted": 1, "unchanged": 2}
+    history = [
+        *((1, "A", 2, None, True), (1, "a", 1, 2, False), (2, "b", 1, None, True), (3, "c", 1, 2, False)),
+        (5, "n", 1, None, True),
+    ]
+    assert versions() == history
+    repeated = day(3, (1, "A", 2, False), (2, "b", None, False), close_absent=True)
+    assert (repeated.loaded, repeated.details["closed"], repeated.details["deleted"]) == (0, 1, 1)
+    assert versions() == [*history[:4], (5, "n", 1, 3, False)]
+    with pytest.raises(SchemaMismatch, match=r"columns named name, which SCD2 adds .*history_columns"):
+        day(4, (1, "a", 1, False), history=HistoryColumns(is_current="name"))
 
 
 def test_an_append_skips_what_is_there_as_often_as_it_is(place: Place, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingestion.formats.bigquery_types import to_bigquery
+from ingestion.model.load import WriteDisposition
 from ingestion.model.schema import FieldType, SchemaField
 from ingestion.sources.base import Cursor, ObjectVersion
 from ingestion.warehouses.base import CursorState, PublishRequest, PublishResult, TargetTable
@@ -19,7 +20,8 @@ from ingestion.warehouses.bigquery.names import CURSORS, LOADS, Names
 from ingestion.warehouses.bigquery.session import Session, failures, patience
 
 COUNTS = ("loaded", "quarantined", "deduplicated", "filtered", "extracted", "target_rows")
-FACTS = ("staged", "rows_before", "updated", "deleted")
+FACTS = ("staged", "rows_before", "updated", "deleted", "closed", "unchanged")
+_HISTORY = ("closed", "unchanged")
 _TEXTS = ("execution_id", "pipeline_id", "table_name", "disposition", "schema", "details", "objects")
 _TABLES: Mapping[str, Mapping[str, FieldType]] = {
     LOADS: {
@@ -72,6 +74,25 @@ def result_of(row: Sequence[Any]) -> PublishResult:
     facts = dict(zip(FACTS, row[len(COUNTS) :], strict=False))
     details = {**json.loads(row[-1]), **{name: value for name, value in facts.items() if value is not None}}
     return PublishResult(**counts, details=details)
+
+
+def recording(names: Names, *, moves_cursor: bool, disposition: WriteDisposition | None = None) -> list[str]:
+    """Statements that write the load record from a script's numbers, and the cursor if it moves."""
+    constants = (*_TEXTS, "forgets_objects", "extracted")
+    counted = {
+        **{name: name for name in ("loaded", "quarantined", "deduplicated", "filtered", "staged", "rows_before")},
+        "updated": "updated",
+        "target_rows": "rows_after",
+        "deleted": "deleted" if disposition in (WriteDisposition.MERGE, WriteDisposition.SCD2) else "0",
+        **(dict(zip(_HISTORY, _HISTORY, strict=True)) if disposition is WriteDisposition.SCD2 else {}),
+        "published_at": "CURRENT_TIMESTAMP()",
+    }
+    columns = ", ".join([*constants, *counted])
+    values = ", ".join([*(f"@{name}" for name in constants), *counted.values()])
+    statements = [f"INSERT INTO {names.loads} ({columns}) SELECT {values};"]
+    if moves_cursor:
+        statements.append(insert_cursor(names) + ";")
+    return statements
 
 
 def last_execution(session: Session, names: Names, pipeline_id: str, target: TargetTable) -> str | None:

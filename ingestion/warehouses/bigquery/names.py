@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LOADS = "_ingestion_loads"
 CURSORS = "_ingestion_cursors"
+SWAPS = "_ingestion_swaps"
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -45,6 +46,11 @@ class Names:
     def cursors(self) -> str:
         """The cursors, each with its earlier values."""
         return self.table(CURSORS)
+
+    @property
+    def swaps(self) -> str:
+        """The replacements of tables that are not on record yet."""
+        return self.table(SWAPS)
 
 
 def staging_table(execution_id: str, target: TargetTable) -> str:

@@ -4,34 +4,32 @@ The script counts what it wrote and refuses itself, by an error that carries the
 Its last act is to empty the staging table, which two publishes of one execution cannot both do: the later one is
 ended by BigQuery, runs again, and finds the load record.
 
-One write does not fit the transaction: a swap whose columns change their type or go away replaces the table, in one
-statement of its own right before the transaction. All checks are made before it.
+One write does not fit the transaction: a swap whose columns change their type or go away (see swapping).
 """
 
 from __future__ import annotations
 
 import json
 import random
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ingestion.errors import IngestionError, TargetBusy, TargetFailed, TooManyBadRecords
+from ingestion.errors import TargetBusy, TargetFailed
 from ingestion.formats.bigquery_types import column_list, quoted
 from ingestion.model.load import WriteDisposition
+from ingestion.model.quarantine import RECORD_COLUMN
 from ingestion.sources.base import REJECT_COLUMNS
 from ingestion.warehouses.base import PublishRequest, PublishResult
-from ingestion.warehouses.bigquery import bookkeeping, quarantine, resolution, targets
+from ingestion.warehouses.bigquery import bookkeeping, history, quarantine, resolution, swapping, targets
 from ingestion.warehouses.bigquery.names import Names, quarantine_table, rejects_table, staging_table
+from ingestion.warehouses.bigquery.scripts import raise_if, refusal, transaction
 from ingestion.warehouses.bigquery.session import Session, has_table, is_conflict
 
 _ATTEMPTS = 8
 _FIRST_PAUSE_SECONDS = 0.5
 _JUDGED = "_ingestion_judged"
-_MARK = "INGESTION-REFUSAL"
-_REFUSAL = re.compile(rf"{_MARK}(\{{.*?\}}){_MARK}", re.DOTALL)
 _EXPLANATIONS: Mapping[str, str] = {
     resolution.NULL_KEY: "a value in every column of the key",
     resolution.AMBIGUOUS_KEY: "one latest row per key",
@@ -70,12 +68,12 @@ def _attempt(session: Session, names: Names, request: PublishRequest) -> Publish
             f"{request.target.dataset}.{request.target.table}"
         )
     targets.check_values(session, names, request, publication.shaping, publication.staging)
-    if request.replay is None:
-        quarantine.prepare(session, names, request.target)
+    quarantine.prepare(session, names, request.target)
+    if publication.shaping.replaces:
+        return publication.swap(session)
     try:
         targets.apply(session, names, request, publication.shaping)
-        script = publication.script()
-        return publication.run(session, script)
+        return publication.run(session, publication.script())
     except BaseException:
         is_shaped = publication.shaping.creates or publication.shaping.added
         if is_shaped and bookkeeping.load_record(session, names, request.execution_id) is None:
@@ -109,10 +107,9 @@ class _Publication:
         try:
             rows, done = session.query(script, self._parameters())
         except TargetFailed as error:
-            found = _REFUSAL.search(error.message)
-            if found is None:
-                raise
-            raise self._refusal(json.loads(found[1])) from None
+            if (refused := refusal(self.request, error)) is not None:
+                raise refused from None
+            raise
         if not rows:
             raise TargetFailed(f"the publish of {self.request.execution_id} left no load record")
         result = bookkeeping.result_of(rows[0])
@@ -123,56 +120,63 @@ class _Publication:
     def record_only(self, has_target: bool) -> str:
         """Nothing was read: the load is on record, the target stays untouched."""
         count = f"(SELECT COUNT(*) FROM {self.target})" if has_target else "0"
-        return self._transaction(
-            [f"SET rows_before = {count};", f"SET rows_after = {count};", *self._bookkeeping()],
-            before=(),
-        )
+        counts = [f"SET rows_before = {count};", f"SET rows_after = {count};"]
+        return transaction(self.names, [*counts, *self._recording()])
+
+    def swap(self, session: Session) -> PublishResult:
+        """Replace the table by the rows, so that whatever stops this is completed by whoever comes next."""
+        request, names = self.request, self.names
+        rows = f"SELECT {column_list(request.schema.names)} FROM ({self._judging()}) WHERE {resolution.VERDICT} IS NULL"
+        counting = [
+            *self._counting(),
+            f"SET loaded = {self._written()};",
+            raise_if("loaded + quarantined + deduplicated + filtered != @extracted", "SUM", loaded="loaded"),
+            self._check_cursor(),
+        ]
+        try:
+            swapping.announce(session, names, counting, self._parameters())
+        except TargetFailed as error:
+            if (refused := refusal(request, error)) is not None:
+                raise refused from None
+            raise
+        swapping.replace(session, names, request, rows)
+        swapping.complete(session, names, request.target, targets.find(session, names, request.target))
+        return swapping.recorded(session, names, request.execution_id)
 
     def script(self) -> str:
         """The whole publish."""
-        request = self.request
-        judged = resolution.judged(
-            request, self.staging, self.target, self.shaping.written if not self.shaping.creates else None
-        )
-        counts = [
+        settling = self._quarantining() if self.request.replay is None else self._settling_replay()
+        statements = [
+            self._check_cursor(),
+            *self._counting(),
+            *settling,
+            *self._write(),
+            *self._proof(),
+            *self._recording(),
+            f"DELETE FROM {self.staging} WHERE TRUE;",
+        ]
+        return transaction(self.names, statements)
+
+    def _counting(self) -> list[str]:
+        """Statements that judge the staged rows and count the verdicts."""
+        return [
             f"SET rows_before = {'0' if self.shaping.creates else f'(SELECT COUNT(*) FROM {self.target})'};",
-            f"CREATE TEMP TABLE {_JUDGED} AS {judged};",
+            f"CREATE TEMP TABLE {_JUDGED} AS {self._judging()};",
             f"SET staged = (SELECT COUNT(*) FROM {_JUDGED});",
             f"SET quarantined = (SELECT COUNT(*) FROM {self.rejects}) + {self._verdicts(*_EXPLANATIONS)};",
             f"SET deduplicated = @deduplicated + {self._verdicts(resolution.REPEATED, resolution.PRESENT)};",
             f"SET filtered = @filtered + {self._verdicts(resolution.DELETED)};",
             self._check_bad_records(),
         ]
-        writes = self._replace() if self.shaping.replaces else self._write()
-        settled = [self._quarantining(), *writes, *self._proof(), *self._bookkeeping()]
-        settled.append(f"DELETE FROM {self.staging} WHERE TRUE;")
-        if not self.shaping.replaces:
-            return self._transaction([*counts, *settled], before=())
-        rows = f"SELECT {column_list(request.schema.names)} FROM {_JUDGED} WHERE {resolution.VERDICT} IS NULL"
-        expected = f"{self._written()} + quarantined + deduplicated + filtered != @extracted"
-        before = [*counts, _raise_if(expected, "SUM", loaded=self._written())]
-        return self._transaction(settled, before=(*before, targets.replacement(self.names, request, rows) + ";"))
 
-    def _transaction(self, statements: list[str], before: tuple[str, ...]) -> str:
-        numbers = (
-            "staged",
-            "rows_before",
-            "rows_after",
-            "loaded",
-            "quarantined",
-            "deduplicated",
-            "filtered",
-            "deleted",
-            "updated",
-        )
-        is_new = f"NOT EXISTS (SELECT 1 FROM {self.names.loads} WHERE execution_id = @execution_id)"
-        body = "\n".join(statements)
-        first = f"IF {is_new} THEN\n{chr(10).join(before)}\nEND IF;\n" if before else ""
-        return (
-            f"DECLARE {', '.join(numbers)} INT64 DEFAULT 0;\n{first}"
-            f"BEGIN\nBEGIN TRANSACTION;\nIF {is_new} THEN\n{self._check_cursor()}{body}\nEND IF;\nCOMMIT TRANSACTION;\n"
-            "EXCEPTION WHEN ERROR THEN\nROLLBACK TRANSACTION;\nRAISE;\nEND;\n"
-            f"{bookkeeping.record_query(self.names)};"
+    def _judging(self) -> str:
+        there = self.shaping.written if not self.shaping.creates else None
+        return resolution.judged(self.request, self.staging, self.target, there)
+
+    def _recording(self) -> list[str]:
+        request = self.request
+        return bookkeeping.recording(
+            self.names, moves_cursor=request.cursor is not None, disposition=request.disposition
         )
 
     # --- which rows ---
@@ -189,7 +193,7 @@ class _Publication:
         if self.request.cursor is None or self.shaping.schema is None:
             return ""
         stored = bookkeeping.latest_cursor(self.names, "IF(key = @cursor_key, value, NULL)")
-        return _raise_if(f"({stored}) IS DISTINCT FROM @cursor_before", "CURSOR", found=f"({stored})") + "\n"
+        return raise_if(f"({stored}) IS DISTINCT FROM @cursor_before", "CURSOR", found=f"({stored})")
 
     # --- bad rows ---
 
@@ -201,6 +205,7 @@ class _Publication:
             return f"(SELECT {column_list(list(REJECT_COLUMNS))} FROM {self.rejects})"
         expected = " ".join(f"WHEN '{verdict}' THEN '{text}'" for verdict, text in _EXPLANATIONS.items())
         values: dict[str, str] = {
+            "position": f"r.{quoted(RECORD_COLUMN)}" if request.replay is not None else "CAST(NULL AS STRING)",
             "stage": "'publish'",
             "error_code": f"r.{resolution.VERDICT}",
             "column_name": "@key",
@@ -220,16 +225,29 @@ class _Publication:
     def _check_bad_records(self) -> str:
         if self.request.bad_record_limit is None:
             return ""
-        return _raise_if(
+        return raise_if(
             "quarantined > @bad_record_limit",
             "BAD",
             quarantined="quarantined",
             reasons=quarantine.reasons(self._bad_rows()),
         )
 
-    def _quarantining(self) -> str:
+    def _quarantining(self) -> list[str]:
         insertion = quarantine.insertion(self.names, self.request.target, self._bad_rows())
-        return f"IF quarantined > 0 THEN\n{insertion};\nEND IF;"
+        return [f"IF quarantined > 0 THEN\n{insertion};\nEND IF;"]
+
+    def _settling_replay(self) -> list[str]:
+        """The taken records become REPLAYED, those that are bad again stay with their new reason."""
+        assert self.request.replay is not None
+        where, _ = quarantine.replayed(self.request.replay)
+        open_rows = f"(SELECT COUNT(*) FROM {self.quarantine} WHERE {where})"
+        closing, reopening = quarantine.settling(self.names, self.request.target, where, self._bad_rows())
+        return [
+            raise_if(f"{open_rows} != @extracted", "QUARANTINE", found=open_rows, expected="@extracted"),
+            f"{closing};",
+            f"{reopening};",
+            raise_if("@@row_count != quarantined", "QUARANTINE", found=open_rows, expected="quarantined"),
+        ]
 
     # --- good rows ---
 
@@ -237,9 +255,11 @@ class _Publication:
         request = self.request
         statements = []
         if request.disposition is WriteDisposition.WRITE_EMPTY:
-            statements.append(_raise_if("rows_before > 0 AND staged > 0", "NOT_EMPTY", rows="rows_before"))
+            statements.append(raise_if("rows_before > 0 AND staged > 0", "NOT_EMPTY", rows="rows_before"))
         if request.disposition is WriteDisposition.WRITE_TRUNCATE:
             statements += [f"DELETE FROM {self.target} WHERE TRUE;", "SET deleted = rows_before;"]
+        if request.disposition is WriteDisposition.SCD2:
+            return list(history.keeping(request, self.target, _JUDGED))
         if request.disposition is WriteDisposition.MERGE:
             for number, verdict in (("deleted", f"= '{resolution.DELETED}'"), ("updated", "IS NULL")):
                 statements += [self._delete_matching(verdict), f"SET {number} = @@row_count;"]
@@ -248,9 +268,6 @@ class _Publication:
             f"INSERT INTO {self.target} ({listed}) SELECT {listed} FROM {_JUDGED} WHERE {resolution.VERDICT} IS NULL;"
         )
         return [*statements, "SET loaded = @@row_count;"]
-
-    def _replace(self) -> list[str]:
-        return [f"SET loaded = {self._written()};", "SET deleted = rows_before;"]
 
     def _delete_matching(self, verdict: str) -> str:
         fields = resolution.key_fields(self.request.schema, self.request.key)
@@ -265,42 +282,13 @@ class _Publication:
     # --- proof ---
 
     def _proof(self) -> list[str]:
+        is_history = self.request.disposition is WriteDisposition.SCD2
+        expected = "rows_before + loaded" if is_history else "rows_before - deleted - updated + loaded"
         return [
             f"SET rows_after = (SELECT COUNT(*) FROM {self.target});",
-            _raise_if(
-                "rows_after != rows_before - deleted - updated + loaded", "ROWS", found="rows_after", loaded="loaded"
-            ),
-            _raise_if("loaded + quarantined + deduplicated + filtered != @extracted", "SUM", loaded="loaded"),
+            raise_if(f"rows_after != {expected}", "ROWS", found="rows_after", loaded="loaded"),
+            raise_if("loaded + quarantined + deduplicated + filtered != @extracted", "SUM", loaded="loaded"),
         ]
-
-    def _bookkeeping(self) -> list[str]:
-        """The load record, and the cursor if it moves."""
-        constants = (
-            "execution_id",
-            "pipeline_id",
-            "table_name",
-            "disposition",
-            "schema",
-            "details",
-            "objects",
-            "forgets_objects",
-            "extracted",
-        )
-        counted = {
-            **{
-                name: name
-                for name in ("loaded", "quarantined", "deduplicated", "filtered", "staged", "rows_before", "updated")
-            },
-            "target_rows": "rows_after",
-            "deleted": "deleted" if self.request.disposition is WriteDisposition.MERGE else "0",
-            "published_at": "CURRENT_TIMESTAMP()",
-        }
-        columns = column_list([*constants, *counted])
-        values = ", ".join([*(f"@{name}" for name in constants), *counted.values()])
-        statements = [f"INSERT INTO {self.names.loads} ({columns}) SELECT {values};"]
-        if self.request.cursor is not None:
-            statements.append(bookkeeping.insert_cursor(self.names) + ";")
-        return statements
 
     def _parameters(self) -> dict[str, Any]:
         request = self.request
@@ -328,45 +316,8 @@ class _Publication:
         }
         if request.cursor is not None:
             parameters |= bookkeeping.cursor_parameters(request, request.cursor)
+        if request.replay is not None:
+            parameters |= quarantine.replayed(request.replay)[1]
+        if request.disposition is WriteDisposition.SCD2:
+            parameters["as_of"] = request.as_of
         return parameters
-
-    def _refusal(self, facts: Mapping[str, Any]) -> IngestionError:
-        request = self.request
-        table = f"{request.target.dataset}.{request.target.table}"
-        kind = facts["kind"]
-        if kind == "CURSOR":
-            then = request.cursor_before.value if request.cursor_before else None
-            key = request.cursor.key if request.cursor else None
-            return TargetFailed(
-                f"the cursor {key} moved from {then} to {facts.get('found')} since the rows were extracted",
-                expected=then,
-                found=facts.get("found"),
-            )
-        if kind == "BAD":
-            return TooManyBadRecords(
-                f"{facts['quarantined']} of {request.extracted} rows are bad, at most {request.bad_record_limit} are "
-                f"allowed: {facts['reasons']}",
-                bad=facts["quarantined"],
-                allowed=request.bad_record_limit,
-                extracted=request.extracted,
-            )
-        if kind == "NOT_EMPTY":
-            return TargetFailed(
-                f"WRITE_EMPTY needs an empty table, but {table} has {facts['rows']} rows", rows=facts["rows"]
-            )
-        if kind == "ROWS":
-            return TargetFailed(f"{table} has {facts['found']} rows after the load, others were expected", **facts)
-        return TargetFailed(
-            f"the rows do not add up: {request.extracted} extracted, but {facts['loaded']} loaded, "
-            f"{facts['quarantined']} quarantined, {facts['deduplicated']} deduplicated and {facts['filtered']} filtered"
-        )
-
-
-def _raise_if(condition: str, kind: str, **facts: str) -> str:
-    """A statement that ends the script with facts that `_refusal` understands."""
-    told = {**facts}
-    if kind == "SUM":
-        told |= {name: name for name in ("quarantined", "deduplicated", "filtered")}
-    listed = ", ".join([f"'{kind}' AS kind", *(f"{value} AS {name}" for name, value in told.items())])
-    message = f"CONCAT('{_MARK}', TO_JSON_STRING(STRUCT({listed})), '{_MARK}')"
-    return f"IF {condition} THEN\nRAISE USING MESSAGE = {message};\nEND IF;"

@@ -139,17 +139,25 @@ def discard(session: Session, names: Names, target: TargetTable, selection: Quar
     return int(job.num_dml_affected_rows or 0)
 
 
-def settling(
-    names: Names, target: TargetTable, selection: QuarantineSelection, again: str
-) -> tuple[str, dict[str, Any]]:
-    """Statements that mark the selected records REPLAYED but for those in `again`, which get their new reason."""
+def replayed(selection: QuarantineSelection) -> tuple[str, dict[str, Any]]:
+    """The OPEN ones of the selected records as a condition with parameters of its own, for a publish."""
     where, parameters = condition(selection.only_open())
-    where = where.replace("@pipeline_id", "@replay_pipeline_id")
-    parameters["replay_pipeline_id"] = parameters.pop("pipeline_id")
+    own = {"pipeline_id": "by_pipeline_id"}
+    return where.replace("@pipeline_id", "@by_pipeline_id"), {own.get(k, k): v for k, v in parameters.items()}
+
+
+def settling(names: Names, target: TargetTable, where: str, again: str) -> tuple[str, str]:
+    """Two statements: the records of `where` become REPLAYED but for those in `again`, which get their new reason.
+
+    `again` is a relation with the columns of reject files in which `position` is the record's id.
+    """
     table = names.table(quarantine_table(target))
-    reasons = ", ".join(f"{name} = again.{name}" for name in REASON)
+    reasons = ", ".join(f"{name} = again.again_{name}" for name in REASON)
+    renamed = ", ".join(f"a.{name} AS again_{name}" for name in REASON)
     return (
         f"UPDATE {table} SET status = 'REPLAYED', decided_by = @execution_id, decided_at = CURRENT_TIMESTAMP() "
-        f"WHERE {where} AND record_id NOT IN (SELECT position FROM {again} WHERE position IS NOT NULL);\n"
-        f"UPDATE {table} AS q SET {reasons} FROM {again} AS again WHERE q.record_id = again.position AND {where}"
-    ), parameters
+        f"WHERE {where} AND record_id NOT IN (SELECT a.position FROM {again} AS a WHERE a.position IS NOT NULL)"
+    ), (
+        f"UPDATE {table} SET {reasons} FROM (SELECT a.position AS again_id, {renamed} FROM {again} AS a) AS again "
+        f"WHERE record_id = again.again_id AND {where}"
+    )

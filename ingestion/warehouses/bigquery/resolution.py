@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from ingestion.errors import SchemaMismatch
 from ingestion.formats.bigquery_types import as_published, column_type, quoted
 from ingestion.formats.types import type_label
-from ingestion.model.load import WriteDisposition
+from ingestion.model.load import HistoryColumns, WriteDisposition
+from ingestion.model.quarantine import RECORD_COLUMN
 from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchema
 from ingestion.warehouses.base import PublishRequest
 
@@ -28,10 +29,13 @@ _NO_KEY = (FieldType.JSON, FieldType.RECORD)
 
 def judged(request: PublishRequest, staging: str, target: str, there: TableSchema | None) -> str:
     """A query of the staged rows as they are published, with their verdicts."""
-    rows = f"(SELECT {_published(request.schema, there)} FROM {staging} AS s)"
+    columns = _published(request.schema, there)
+    if request.replay is not None:
+        columns += f", s.{quoted(RECORD_COLUMN)} AS {quoted(RECORD_COLUMN)}"
+    rows = f"(SELECT {columns} FROM {staging} AS s)"
     deleted = _deleted(request)
     if request.disposition.needs_key:
-        return _by_key(request, rows, deleted)
+        return _by_key(request, rows, target, there, deleted)
     if request.disposition is WriteDisposition.WRITE_APPEND and request.skip_present and there is not None:
         return _not_present(request, rows, target, there, deleted)
     verdict = f"IF({deleted}, '{DELETED}', NULL)" if deleted else "CAST(NULL AS STRING)"
@@ -50,7 +54,7 @@ def _published(schema: TableSchema, there: TableSchema | None) -> str:
     return ", ".join(columns)
 
 
-def _by_key(request: PublishRequest, rows: str, deleted: str | None) -> str:
+def _by_key(request: PublishRequest, rows: str, target: str, there: TableSchema | None, deleted: str | None) -> str:
     """One row per key: the latest. Equal copies are repeats; latest rows that differ are ambiguous."""
     fields = key_fields(request.schema, request.key)
     keys = ", ".join(comparable(field, "r.") for field in fields)
@@ -58,18 +62,50 @@ def _by_key(request: PublishRequest, rows: str, deleted: str | None) -> str:
     latest = request.schema.get(request.latest_by) if request.latest_by else None
     order = f" ORDER BY r.{quoted(latest.name)} DESC NULLS LAST" if latest else ""
     age = f"RANK() OVER (PARTITION BY {keys}{order})" if latest else "1"
-    row = f"TO_JSON_STRING(STRUCT({_named(request.schema.names, 'r.')}))"
-    chosen = f"IF({deleted}, '{DELETED}', NULL)" if deleted else "CAST(NULL AS STRING)"
+    marked = f"WHEN {deleted} THEN '{DELETED}' " if deleted else ""
+    joins, present = _compared(request, target, there)
     helpers = "_ingestion_age, _ingestion_copy, _ingestion_latest"
     return (
         f"SELECT r.* EXCEPT ({helpers}), CASE WHEN {is_null} THEN '{NULL_KEY}' "
         f"WHEN r._ingestion_age = 1 AND r._ingestion_latest > 1 THEN '{AMBIGUOUS_KEY}' "
         f"WHEN r._ingestion_age > 1 OR r._ingestion_copy > 1 THEN '{REPEATED}' "
-        f"ELSE {chosen} END AS {VERDICT} FROM ("
+        f"{marked}{present}ELSE CAST(NULL AS STRING) END AS {VERDICT} FROM ("
         f"SELECT r.*, COUNTIF(r._ingestion_age = 1 AND r._ingestion_copy = 1) OVER (PARTITION BY {keys}) "
         f"AS _ingestion_latest FROM (SELECT r.*, {age} AS _ingestion_age, "
-        f"ROW_NUMBER() OVER (PARTITION BY {row}) AS _ingestion_copy FROM {rows} AS r) AS r) AS r"
+        f"ROW_NUMBER() OVER (PARTITION BY {whole_row(request.schema, 'r')}) AS _ingestion_copy "
+        f"FROM {rows} AS r) AS r) AS r{joins}"
     )
+
+
+def _compared(request: PublishRequest, target: str, there: TableSchema | None) -> tuple[str, str]:
+    """Joins with the target, and cases for rows that it has already: later (replays) or just so (histories)."""
+    if there is None:
+        return "", ""
+    fields = key_fields(request.schema, request.key)
+    keys = [comparable(field, "t.") for field in fields]
+    listed = ", ".join(f"{key} AS k{index}" for index, key in enumerate(keys))
+    grouped = ", ".join(f"k{index}" for index in range(len(keys)))
+    joins, cases = "", ""
+
+    def same(alias: str) -> str:
+        return " AND ".join(f"{alias}.k{index} = {comparable(field, 'r.')}" for index, field in enumerate(fields))
+
+    latest = request.schema.get(request.latest_by) if request.latest_by else None
+    if request.replay is not None and latest is not None and there.get(latest.name) is not None:
+        name = quoted(latest.name)
+        joins += (
+            f" LEFT JOIN (SELECT {listed}, MAX(t.{name}) AS latest FROM {target} AS t GROUP BY {grouped}) AS later "
+            f"ON {same('later')}"
+        )
+        cases += f"WHEN later.latest > r.{name} THEN '{PRESENT}' "
+    if request.disposition is WriteDisposition.SCD2:
+        current = quoted((request.history or HistoryColumns()).is_current)
+        joins += (
+            f" LEFT JOIN (SELECT DISTINCT {listed}, {whole_row(request.schema, 't')} AS whole FROM {target} AS t "
+            f"WHERE t.{current}) AS now ON {same('now')} AND now.whole = {whole_row(request.schema, 'r')}"
+        )
+        cases += f"WHEN now.whole IS NOT NULL THEN '{PRESENT}' "
+    return joins, cases
 
 
 def _not_present(request: PublishRequest, rows: str, target: str, there: TableSchema, deleted: str | None) -> str:

@@ -14,14 +14,18 @@ from ingestion.errors import SchemaMismatch, TargetFailed
 from ingestion.formats.bigquery_types import column_type, from_bigquery, quoted, to_bigquery
 from ingestion.formats.types import type_label
 from ingestion.formats.widening import needs_values_checked, wider
-from ingestion.model.load import PartitionType, WriteDisposition
+from ingestion.model.load import HistoryColumns, PartitionType, WriteDisposition
 from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchema
 from ingestion.warehouses.base import PublishRequest, TableLayout, TargetTable
 from ingestion.warehouses.bigquery.names import Names
 from ingestion.warehouses.bigquery.session import Session, failures, label, patience
+from ingestion.warehouses.history import check_columns, history_fields
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
+
+SWAP_LABEL = "ingestion_swap"
+"""The label of a table that a swap has replaced: the token of its execution."""
 
 _TRUNCATION = {
     FieldType.DATE: "DATE_TRUNC",
@@ -76,6 +80,8 @@ def schema_of(table: bigquery.Table) -> TableSchema:
 
 def plan_shape(request: PublishRequest, there: TableSchema | None) -> Shaping:
     """What the rows need of the target. Raises SchemaMismatch naming all columns that cannot be brought together."""
+    if request.disposition is WriteDisposition.SCD2:
+        check_columns(request.history or HistoryColumns(), request.schema, there, request.target.table)
     if there is None:
         return Shaping(None, creates=bool(request.schema.fields))
     if request.disposition is WriteDisposition.WRITE_TRUNCATE and request.schema.fields:
@@ -173,7 +179,7 @@ def create(session: Session, names: Names, request: PublishRequest) -> None:
     layout = request.layout
     table = bigquery.Table(
         names.reference(request.target.table),
-        schema=to_bigquery([nullable(column) for column in request.schema.fields]),
+        schema=to_bigquery([nullable(column) for column in _columns(request)]),
     )
     if layout.partition_field is not None:
         partition = partition_column(request.schema, layout)
@@ -185,6 +191,12 @@ def create(session: Session, names: Names, request: PublishRequest) -> None:
     table.labels = {"ingestion_pipeline": label(request.pipeline_id)}
     with failures(f"making the table {names.dataset}.{request.target.table}"):
         session.client.create_table(table, exists_ok=True, **patience())
+
+
+def _columns(request: PublishRequest) -> Sequence[SchemaField]:
+    if request.disposition is not WriteDisposition.SCD2:
+        return request.schema.fields
+    return (*request.schema.fields, *history_fields(request.history or HistoryColumns()))
 
 
 def nullable(column: SchemaField) -> SchemaField:
@@ -206,8 +218,8 @@ def partition_column(schema: TableSchema, layout: TableLayout) -> SchemaField:
     return column
 
 
-def replacement(names: Names, request: PublishRequest, rows: str) -> str:
-    """The statement that makes the table anew of the rows, whatever its columns were."""
+def replacement(names: Names, request: PublishRequest, rows: str, token: str) -> str:
+    """The statement that makes the table anew of the rows, whatever its columns were; `token` tells who did."""
     layout = request.layout
     clauses = ""
     if layout.partition_field is not None:
@@ -222,7 +234,7 @@ def replacement(names: Names, request: PublishRequest, rows: str) -> str:
     pipeline = label(request.pipeline_id)
     return (
         f"CREATE OR REPLACE TABLE {names.table(request.target.table)} ({columns}){clauses} "
-        f"OPTIONS (labels = [('ingestion_pipeline', '{pipeline}')]) AS {rows}"
+        f"OPTIONS (labels = [('ingestion_pipeline', '{pipeline}'), ('{SWAP_LABEL}', '{token}')]) AS {rows}"
     )
 
 

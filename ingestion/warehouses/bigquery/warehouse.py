@@ -12,7 +12,6 @@ from ingestion.errors import ExecutionFailure, PreconditionFailed, TargetFailed
 from ingestion.formats.bigquery_types import require_columns
 from ingestion.google_credentials import google_login
 from ingestion.model.connections.google import GoogleAccess
-from ingestion.model.load import WriteDisposition
 from ingestion.model.quality import CheckResult, CheckSpec
 from ingestion.model.quarantine import QuarantineSelection
 from ingestion.settings import Settings
@@ -26,14 +25,14 @@ from ingestion.warehouses.base import (
     TargetState,
     TargetTable,
 )
-from ingestion.warehouses.bigquery import bookkeeping, checks, publishing, quarantine, targets
+from ingestion.warehouses.bigquery import bookkeeping, checks, publishing, quarantine, swapping, targets
 from ingestion.warehouses.bigquery.names import LOADS, Names, rejects_table, staging_table
 from ingestion.warehouses.bigquery.session import Session, Tick, failures, has_table, label, patience
 from ingestion.warehouses.bigquery.staging import REJECT_SCHEMA, StagingBucket, load_table
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
-    from google.cloud import storage
+    from google.cloud import bigquery, storage
 
 _NOTHING = TargetState(schema=None, row_count=0, cursor=None, loaded_objects=frozenset())
 
@@ -53,10 +52,10 @@ class BigQueryWarehouse:
         names = Names(self._project, target.dataset)
         with self._session(pipeline_id) as session:
             last = None
+            table = self._settled(session, names, target)
             has_loads = has_table(session, names, LOADS)
             if has_loads:
                 last = bookkeeping.last_execution(session, names, pipeline_id, target)
-            table = targets.find(session, names, target)
             if table is None:
                 return replace(_NOTHING, last_execution_id=last)
             return TargetState(
@@ -96,10 +95,11 @@ class BigQueryWarehouse:
 
     def publish(self, request: PublishRequest) -> PublishResult:
         """Make the staged rows and everything about them visible in one transaction; idempotent by execution."""
-        refuse_unsupported(request)
         names = Names(self._project, request.target.dataset)
         with self._session(request.pipeline_id, request.execution_id) as session:
             self._require_dataset(session, names)
+            session.wait_for_jobs()
+            self._settled(session, names, request.target)
             result = publishing.publish(session, names, request)
             self._drop_staging(session, names, request.execution_id, request.target)
             return result
@@ -110,12 +110,20 @@ class BigQueryWarehouse:
         with self._session(None, execution_id) as session:
             if not has_table(session, names, LOADS):
                 return None
-            return bookkeeping.load_record(session, names, execution_id)
+            result = bookkeeping.load_record(session, names, execution_id)
+            if result is None:
+                # A worker's end does not end what it has asked BigQuery for.
+                session.wait_for_jobs()
+                self._settled(session, names, target)
+                result = bookkeeping.load_record(session, names, execution_id)
+            return result
 
     def discard(self, execution_id: str, target: TargetTable) -> None:
         """Drop what the execution staged, in the dataset and in the bucket."""
         names = Names(self._project, target.dataset)
         with self._session(None, execution_id) as session:
+            self._settled(session, names, target)
+            swapping.forget(session, names, execution_id)
             self._drop_staging(session, names, execution_id, target)
 
     def quarantined(
@@ -167,6 +175,14 @@ class BigQueryWarehouse:
             return bookkeeping.cursor_state(session, names, pipeline_id, target)
 
     # --- what the calls share ---
+
+    def _settled(self, session: Session, names: Names, target: TargetTable) -> bigquery.Table | None:
+        """The table, if it is there; a swap that has made it and is not on record yet is recorded first."""
+        table = targets.find(session, names, target)
+        recorded = swapping.complete(session, names, target, table)
+        if recorded is not None:
+            self._drop_staging(session, names, recorded, target)
+        return table
 
     def _drop_staging(self, session: Session, names: Names, execution_id: str, target: TargetTable) -> None:
         for table in (staging_table(execution_id, target), rejects_table(execution_id, target)):
@@ -237,13 +253,3 @@ class BigQueryWarehouse:
 
 def _no_secret(reference: str) -> str:
     raise TargetFailed(f"the warehouse has no secret of its own: {reference}")
-
-
-def refuse_unsupported(request: PublishRequest) -> None:
-    """Raise TargetFailed for what this warehouse does not do."""
-    if request.disposition is WriteDisposition.SCD2:
-        raise TargetFailed("write_disposition SCD2 is not supported by the BigQuery warehouse yet; use MERGE")
-    if request.replay is not None:
-        raise TargetFailed(
-            "quarantined rows cannot be replayed into the BigQuery warehouse yet; they can be read there"
-        )

@@ -136,12 +136,6 @@ def test_a_bucket_that_is_not_there_is_named(bigquery_server: BigQueryServer, tm
         stage(elsewhere, tmp_path, "e1", SCHEMA, [{"id": 1, "name": "a"}], bigquery.target)
 
 
-def test_what_is_not_supported_says_so(bigquery: Place) -> None:
-    request = PublishRequest("e", "p", bigquery.target, SCHEMA, WriteDisposition.SCD2, key=("id",))
-    with pytest.raises(TargetFailed, match="SCD2 is not supported by the BigQuery warehouse"):
-        bigquery.warehouse.publish(request)
-
-
 @pytest.mark.parametrize(
     ("name", "arguments", "kind", "words"),
     [

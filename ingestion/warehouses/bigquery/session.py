@@ -22,9 +22,6 @@ Tick = Callable[[], None]
 REQUEST_SECONDS = 60.0
 """How long one request to BigQuery is repeated while the server is away."""
 
-OTHERS_SECONDS = 300.0
-"""How long a job of an earlier attempt is waited for."""
-
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
 _TRANSIENT = frozenset(
@@ -115,19 +112,22 @@ class Session:
             self.wait(job)
             return job
 
-    def wait_for_jobs(self) -> None:
-        """Until no job with this session's labels runs: those of a worker that is gone go on without it."""
+    def wait_for_jobs(self, seconds: float) -> None:
+        """Until no job with this session's labels runs: those of a worker that is gone go on without it.
+
+        Raises TargetBusy after `seconds`.
+        """
+        deadline = time.monotonic() + seconds
         with failures("looking for running jobs"):
             for state in ("pending", "running"):
                 for job in self.client.list_jobs(state_filter=state, **patience()):
                     if self.labels.items() <= (job.labels or {}).items():
-                        self._wait_out(job)
+                        self._wait_out(job, deadline)
 
-    def _wait_out(self, job: Any) -> None:
-        deadline = time.monotonic() + OTHERS_SECONDS
+    def _wait_out(self, job: Any, deadline: float) -> None:
         while job.state != "DONE":
             if time.monotonic() > deadline:
-                raise TargetBusy(f"the job {job.job_id} of an earlier attempt is still running", reason="running")
+                raise TargetBusy(f"BigQuery still runs the job {job.job_id} of an earlier attempt", reason="running")
             time.sleep(_LONGEST_PAUSE_SECONDS)
             job.reload(**patience())
 

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
     from google.cloud import bigquery, storage
 
+_JOB_SECONDS = 300.0
+"""How long a publish waits for jobs of an earlier attempt; `published` is asked again by its caller, after less."""
+
+_LOOK_SECONDS = 15.0
 _NOTHING = TargetState(schema=None, row_count=0, cursor=None, loaded_objects=frozenset())
 
 
@@ -98,7 +102,7 @@ class BigQueryWarehouse:
         names = Names(self._project, request.target.dataset)
         with self._session(request.pipeline_id, request.execution_id) as session:
             self._require_dataset(session, names)
-            session.wait_for_jobs()
+            session.wait_for_jobs(_JOB_SECONDS)
             self._settled(session, names, request.target)
             result = publishing.publish(session, names, request)
             self._drop_staging(session, names, request.execution_id, request.target)
@@ -113,7 +117,7 @@ class BigQueryWarehouse:
             result = bookkeeping.load_record(session, names, execution_id)
             if result is None:
                 # A worker's end does not end what it has asked BigQuery for.
-                session.wait_for_jobs()
+                session.wait_for_jobs(_LOOK_SECONDS)
                 self._settled(session, names, target)
                 result = bookkeeping.load_record(session, names, execution_id)
             return result

@@ -9,6 +9,8 @@ from typing import Any
 from ingestion.errors import (
     ConnectionFailed,
     ExecutionFailure,
+    ObjectMissing,
+    QueryFailed,
     SourceAuthenticationFailed,
     SourcePermissionDenied,
     TimedOut,
@@ -86,7 +88,7 @@ def _look(checks: Checks, opened: Session) -> Mapping[str, Any]:
         if found and len(refused) == min(len(found), _TRIED):
             raise SourcePermissionDenied(
                 f"The user '{opened.user}' may read none of the tables, such as {', '.join(refused[:_SHOWN])}; grant "
-                f"SELECT on them"
+                f"SELECT on them, and see that views are of tables that exist"
             )
 
     denied = f"; not {', '.join(refused[:_SHOWN])}" if refused else ""
@@ -96,10 +98,10 @@ def _look(checks: Checks, opened: Session) -> Mapping[str, Any]:
 
 
 def _is_readable(opened: Session, table: str) -> bool:
-    """Whether the server lets us; a view may be listed and broken."""
+    """Whether the server lets us; a view may be listed and broken, which says nothing about the others."""
     try:
         opened.rows(f"SELECT 1 FROM {identifier(table)} LIMIT 0")
-    except SourcePermissionDenied:
+    except (SourcePermissionDenied, ObjectMissing, QueryFailed):
         return False
     return True
 

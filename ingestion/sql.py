@@ -54,7 +54,7 @@ def row_json(schema: TableSchema, prefix: str = "") -> str:
 
 def _json_value(value: str, field: SchemaField, depth: int = 0) -> str:
     if field.mode is FieldMode.REPEATED:
-        item = f"x{depth}"
+        item = f"_ingestion_item{depth}"  # A column of the same name would hide it.
         one = field.model_copy(update={"mode": FieldMode.NULLABLE})
         return f"list_transform({value}, lambda {item}: {_json_value(item, one, depth + 1)})"
     if field.type is FieldType.RECORD:

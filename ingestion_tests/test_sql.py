@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from ingestion.sql import expression_problem, ordering_problem, parquet_relation
+from ingestion.model.schema import FieldMode, FieldType, SchemaField, TableSchema
+from ingestion.sql import expression_problem, ordering_problem, parquet_relation, row_json
 
 
 @pytest.mark.parametrize(
@@ -95,3 +97,36 @@ def test_parquet_files_below_any_folder_are_found(tmp_path: Path) -> None:
             connection.execute(f"COPY (SELECT {number} AS a) TO '{target}' (FORMAT parquet)")
         relation = parquet_relation([folder / "2.parquet", folder / "1.parquet"])
         assert connection.execute(f"SELECT * FROM {relation}").fetchall() == [(2,), (1,)]
+
+
+def test_a_row_as_json_gives_every_value_back() -> None:
+    parts = (
+        SchemaField(name="b", type=FieldType.BYTES),
+        SchemaField(name="f", type=FieldType.FLOAT),
+        SchemaField(name="fs", type=FieldType.FLOAT, mode=FieldMode.REPEATED),
+    )
+    schema = TableSchema(
+        fields=(
+            SchemaField(name="r", type=FieldType.RECORD, fields=parts),
+            SchemaField(name="rs", type=FieldType.RECORD, mode=FieldMode.REPEATED, fields=parts),
+            SchemaField(name="n", type=FieldType.NUMERIC, precision=38, scale=9),
+            SchemaField(name="x0", type=FieldType.BYTES, mode=FieldMode.REPEATED),
+        )
+    )
+    record = r"{'b': '\x00\xFF'::BLOB, 'f': 'nan'::DOUBLE, 'fs': ['inf'::DOUBLE, '-inf'::DOUBLE, 0.1, NULL, -0.0]}"
+    number = "99999999999999999999999999999.999999999"
+    values = f"{record} AS r, [{record}, NULL] AS rs, {number} AS n, [''::BLOB, NULL] AS x0"
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT {row_json(schema)} FROM (SELECT {values})").fetchone()
+        nothing = connection.execute(
+            f"SELECT {row_json(schema)} FROM (SELECT NULL::STRUCT(b BLOB, f DOUBLE, fs DOUBLE[]) AS r, "
+            "[]::STRUCT(b BLOB, f DOUBLE, fs DOUBLE[])[] AS rs, NULL::DECIMAL(38,9) AS n, NULL::BLOB[] AS x0)"
+        ).fetchone()
+    expected = {"b": "AP8=", "f": "nan", "fs": ["inf", "-inf", 0.1, None, -0.0]}
+    assert found is not None
+    told = json.loads(found[0], parse_float=str)
+    assert told["n"] == number
+    told = json.loads(found[0])
+    assert (told["r"], told["rs"], told["x0"]) == (expected, [expected, None], ["", None])
+    assert nothing is not None
+    assert json.loads(nothing[0]) == {"r": None, "rs": [], "n": None, "x0": None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -37,7 +38,22 @@ _PLACES = (
     "paging.next",
     "page",
 )
-_LINKS = ("next", "next.href", "next_url", "nextUrl", "next_link", "nextLink", "next_page_url", "nextPageUrl")
+_LINKS = (
+    "next",
+    "next.href",
+    "next_url",
+    "nextUrl",
+    "next_uri",
+    "nextUri",
+    "next_link",
+    "nextLink",
+    "next_page_url",
+    "nextPageUrl",
+    "next_page_uri",
+    "nextPageUri",
+    "nextPageLink",
+    "nextRecordsUrl",
+)
 _ODATA = "@odata.nextLink"
 _CURSORS: Mapping[str, str] = {
     "next_cursor": "cursor",
@@ -63,6 +79,12 @@ _NUMBERS: Mapping[str, str] = {
 }
 _OFFSETS = ("offset", "skip")
 _TOTALS = ("total", "total_count", "totalCount", "total_items", "totalItems", "total_results", "totalResults")
+_SAYS_MORE = re.compile(
+    r"next((page|link|url|uri|href|cursor|token|records?|results?|start|offset|marker|key).*)?|continuation(token)?"
+)
+_SAYS_TOTAL = re.compile(r"(total|overall)(count|size|items|results|records|rows|elements|hits)?|(records|rows)?count")
+_SAYS_LAST = ("done", "last", "islast", "lastpage", "islastpage")
+"""How answers say that there is more, under names that do not tell how to ask for it; without case and punctuation."""
 _MORE = ("has_more", "hasMore", "has_next", "hasNext", "has_next_page", "hasNextPage", "more")
 
 
@@ -174,10 +196,26 @@ def _only_page(page: PageFacts, pagination: Pagination) -> Pager:
     total = _first_number(document, _TOTALS)
     if total is not None and int(value_at(document, total)) > page.elements > 0:
         raise _unclear(page, f"{total} is {value_at(document, total)}, but {page.elements} rows came")
-    for path in _paths(_LINKS):
-        if isinstance(value_at(document, path), str) and value_at(document, path):
-            raise _unclear(page, f"'{path}' is there, but no link")
+    for path, name, found in _members(document):
+        if _SAYS_MORE.fullmatch(name) and found not in ("", 0, False):
+            raise _unclear(page, f"'{path}' is {found!r:.60}")
+        if name in _SAYS_LAST and found is False:
+            raise _unclear(page, f"{path} is false")
+        is_number = isinstance(found, int) and not isinstance(found, bool)
+        if _SAYS_TOTAL.fullmatch(name) and is_number and found > page.elements > 0:
+            raise _unclear(page, f"{path} is {found}, but {page.elements} rows came")
     return SinglePage(pagination)
+
+
+def _members(value: Any, prefix: str = "", name: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Single values beside the rows: where they are, their bare names (`next` for all in it), and what is there."""
+    for key, found in value.items():
+        path = f"{prefix}.{key}" if prefix else str(key)
+        bare = name if name == "next" else re.sub(r"[^a-z]", "", str(key).lower())
+        if isinstance(found, dict):
+            yield from _members(found, path, bare)
+        elif isinstance(found, str | int):
+            yield path, bare, found
 
 
 def _unclear(page: PageFacts, why: str) -> ParseFailed:

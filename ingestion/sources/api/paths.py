@@ -26,6 +26,8 @@ ENVELOPE_NAMES = (
     "content",
 )
 """Members that hold an answer's rows when nothing is said."""
+_ERROR_NAMES = {"error", "errors", "fault"}
+_BESIDE_AN_ERROR = _ERROR_NAMES | {"message", "status", "code", "success", "ok", "error_description", "error_code"}
 _WRAPPERS = (*ENVELOPE_NAMES, "_embedded", "response")
 
 
@@ -109,6 +111,12 @@ def told_path(kinds: Mapping[str, str], shown: str) -> RowPath:
         raise ParseFailed(
             f"{shown}: where the rows are is unclear, in {' or '.join(doubtful[:10])}; set data_path, "
             f"to '{DOCUMENT}' if the whole document is one row",
+            url=shown,
+        )
+    if _ERROR_NAMES & kinds.keys() and not kinds.keys() - _BESIDE_AN_ERROR:
+        raise ParseFailed(
+            f"{shown} holds an error and no rows: its members are {', '.join(kinds)}. If it is a row, set data_path "
+            f"to '{DOCUMENT}'",
             url=shown,
         )
     return RowPath(())

@@ -113,7 +113,12 @@ def test_a_link_to_another_server_is_not_followed(http_api: HttpApi, extracts: E
     [
         ({"data": [{"id": 1}], "has_more": True}, "has_more is true"),
         ({"data": [{"id": 1}], "total": 7}, "total is 7, but 1 rows came"),
-        ({"data": [{"id": 1}], "meta": {"next": "abc"}}, "'meta.next' is there"),
+        ({"data": [{"id": 1}], "meta": {"next": "abc"}}, "'meta.next' is 'abc'"),
+        ({"data": [{"id": 1}], "Paging": {"Next-Start": 50}}, "'Paging.Next-Start' is 50"),
+        ({"data": [{"id": 1}], "next": {"from": 2}}, "'next.from' is 2"),
+        ({"data": [{"id": 1}], "done": False}, "done is false"),
+        ({"data": [{"id": 1}], "TotalSize": 7}, "TotalSize is 7, but 1 rows came"),
+        ({"error": {"code": 17, "message": "quota"}}, "holds an error and no rows"),
         ({"orders": [{"id": 1}]}, "where the rows are is unclear, in orders; set data_path"),
         ({"data": {"orders": []}}, "where the rows are is unclear, in data"),
         ({"data": [], "items": []}, "in data or items"),
@@ -125,6 +130,20 @@ def test_rows_are_never_left_out_because_nothing_was_told(
     http_api.always["/unclear"] = document(answer)
     with pytest.raises(ParseFailed, match=words):
         extracts("unclear")
+
+
+def test_a_next_link_without_a_host_is_followed_under_the_name_of_a_crm(http_api: HttpApi, extracts: Extracts) -> None:
+    http_api.always["/query"] = document(
+        {"totalSize": 2, "done": False, "records": [{"id": 1}], "nextRecordsUrl": "/query/2"}
+    )
+    http_api.always["/query/2"] = document({"totalSize": 2, "done": True, "records": [{"id": 2}]})
+    assert ids(extracts.rows(extracts("query"))) == [1, 2]
+
+
+def test_a_single_page_that_says_so_is_one_page(http_api: HttpApi, extracts: Extracts) -> None:
+    said = {"data": [{"id": 1}], "next": None, "done": True, "count": 1, "page": {"next_url": "", "last": True}}
+    http_api.always["/one"] = document(said)
+    assert ids(extracts.rows(extracts("one"))) == [1]
 
 
 def test_a_later_page_without_rows_is_empty_only_when_it_looks_like_the_others(

@@ -19,6 +19,7 @@ from ingestion_tests.steps.workbench import Bench, Row, RowsConnector, prepare, 
 SCHEMA = table_schema(id="INTEGER", name="STRING", updated="INTEGER")
 APPENDING: Mapping[str, Any] = {"extraction_params": {"table": "t", "incremental_key": "updated"}}
 MERGING: Mapping[str, Any] = {"extraction_params": {"table": "t", "incremental_key": "updated", "primary_key": "id"}}
+HISTORY: Mapping[str, Any] = {**MERGING, "load_params": {"write_disposition": "SCD2"}}
 
 
 def row(identity: int | None, name: str, updated: int | None) -> Row:
@@ -109,7 +110,7 @@ def test_a_converted_cursor_column_still_repeats_nothing(tmp_path: Path) -> None
     assert bench.rows("SELECT count(*) FROM main.t") == [(2,)]
 
 
-@pytest.mark.parametrize("configuration", [APPENDING, MERGING])
+@pytest.mark.parametrize("configuration", [APPENDING, MERGING, HISTORY])
 def test_a_backfill_repeats_nothing_and_leaves_the_cursor(tmp_path: Path, configuration: Mapping[str, Any]) -> None:
     bench = Bench(tmp_path, configuration)
     bench.run(table(row(1, "a", 1), row(2, "b", 5)), "e1")

@@ -12,6 +12,7 @@ from ingestion.errors import ParseFailed, PartialFile
 from ingestion.formats.arrow_values import any_finer_than_microseconds, plan_for
 from ingestion.formats.columns import Columns, Encoding, RawFile
 from ingestion.formats.engine import Tick
+from ingestion.formats.parquet_int96 import int96_unit
 from ingestion.formats.types import arrow_type
 
 _BATCH_ROWS = 20_000
@@ -21,10 +22,17 @@ def stage_parquet(path: Path, name: str, columns: Columns, raw: Path, tick: Tick
     """Rewrite the Parquet file at `path` to `raw`.
 
     Raises PartialFile when its footer is missing, ParseFailed when it cannot be read, SchemaMismatch for a
-    column of a type that no target has (durations).
+    column of a type that no target has (durations) and for INT96 timestamps that microseconds do not hold.
     """
     try:
-        with pq.ParquetFile(path, arrow_extensions_enabled=True) as file:
+        unit = int96_unit(path, name, tick)
+        # The checksums are optional: where a writer has put them, a changed bit is found that would pass as a value.
+        with pq.ParquetFile(
+            path,
+            arrow_extensions_enabled=True,
+            page_checksum_verification=True,
+            coerce_int96_timestamp_unit=unit,
+        ) as file:
             return _rewrite(file, name, columns, raw, tick)
     except pa.ArrowInvalid as error:
         if "magic bytes" in str(error) or "footer" in str(error) or "size is 0" in str(error):

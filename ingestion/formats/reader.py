@@ -136,6 +136,13 @@ class _Job:
     def finish(self, folder: Path, row_group: int) -> tuple[TableSchema, Sequence[StagedFile]]:
         """Settle the schema and write the data files."""
         targets = self._columns.targets()
+        empty = next((raw for raw in self._staged if raw.rows), None)
+        if empty is not None and not targets:
+            raise SchemaMismatch(
+                f"'{empty.object}' has rows but no columns: each of its rows is empty; point the pipeline at data with "
+                f"columns, or declare them in extraction_params.schema",
+                object=empty.object,
+            )
         data: list[StagedFile] = []
         for raw in self._staged:
             if not raw.rows:

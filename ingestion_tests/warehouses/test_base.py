@@ -201,6 +201,7 @@ def test_a_swap_takes_the_new_columns_and_types(place: Place, tmp_path: Path) ->
     swap: dict[str, Any] = {"target": target, "forgets_objects": True}
     same = load(warehouse, tmp_path, "e2", SCHEMA, ROWS[:1], TRUNCATE, **swap)
     assert (same.target_rows, place.rows("id, name")) == (1, [(1, "a")])
+    assert not {"updated", "deleted", "closed", "unchanged"} & set(same.details)
     other = table_schema(id="FLOAT", day="DATE")
     result = load(warehouse, tmp_path, "e3", other, [{"id": 1.5, "day": None}], TRUNCATE, **swap)
     assert (result.target_rows, place.rows("id, day")) == (1, [(1.5, None)])

@@ -21,7 +21,11 @@ from ingestion.warehouses.bigquery.session import Session, failures, patience
 
 COUNTS = ("loaded", "quarantined", "deduplicated", "filtered", "extracted", "target_rows")
 FACTS = ("staged", "rows_before", "updated", "deleted", "closed", "unchanged")
-_HISTORY = ("closed", "unchanged")
+
+_CHANGES: Mapping[WriteDisposition | None, Sequence[str]] = {
+    WriteDisposition.MERGE: ("updated", "deleted"),
+    WriteDisposition.SCD2: ("updated", "deleted", "closed", "unchanged"),
+}
 _TEXTS = ("execution_id", "pipeline_id", "table_name", "disposition", "schema", "details", "objects")
 _TABLES: Mapping[str, Mapping[str, FieldType]] = {
     LOADS: {
@@ -38,7 +42,8 @@ _TABLES: Mapping[str, Mapping[str, FieldType]] = {
     },
 }
 _MINE = "pipeline_id = @pipeline_id AND LOWER(table_name) = LOWER(@table_name)"
-_RESULT = ", ".join((*COUNTS, *FACTS, "details"))
+# With the table's alias: scripts have variables of the same names.
+_RESULT = ", ".join(f"l.{name}" for name in (*COUNTS, *FACTS, "details"))
 
 
 def prepare(session: Session, names: Names) -> None:
@@ -65,7 +70,9 @@ def load_record(session: Session, names: Names, execution_id: str) -> PublishRes
 
 def record_query(names: Names) -> str:
     """The query whose first row `result_of` reads."""
-    return f"SELECT {_RESULT} FROM {names.loads} WHERE execution_id = @execution_id ORDER BY published_at LIMIT 1"
+    return (
+        f"SELECT {_RESULT} FROM {names.loads} AS l WHERE l.execution_id = @execution_id ORDER BY l.published_at LIMIT 1"
+    )
 
 
 def result_of(row: Sequence[Any]) -> PublishResult:
@@ -81,10 +88,8 @@ def recording(names: Names, *, moves_cursor: bool, disposition: WriteDisposition
     constants = (*_TEXTS, "forgets_objects", "extracted")
     counted = {
         **{name: name for name in ("loaded", "quarantined", "deduplicated", "filtered", "staged", "rows_before")},
-        "updated": "updated",
         "target_rows": "rows_after",
-        "deleted": "deleted" if disposition in (WriteDisposition.MERGE, WriteDisposition.SCD2) else "0",
-        **(dict(zip(_HISTORY, _HISTORY, strict=True)) if disposition is WriteDisposition.SCD2 else {}),
+        **{name: name for name in _CHANGES.get(disposition, ())},
         "published_at": "CURRENT_TIMESTAMP()",
     }
     columns = ", ".join([*constants, *counted])

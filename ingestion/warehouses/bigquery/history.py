@@ -9,6 +9,7 @@ from ingestion.formats.bigquery_types import column_list, quoted
 from ingestion.model.load import HistoryColumns
 from ingestion.warehouses.base import PublishRequest
 from ingestion.warehouses.bigquery import resolution
+from ingestion.warehouses.bigquery.scripts import INSTANT
 
 
 def columns_of(request: PublishRequest) -> HistoryColumns:
@@ -29,7 +30,7 @@ def keeping(request: PublishRequest, target: str, judged: str) -> Sequence[str]:
 
     def closing(test: str) -> str:
         return (
-            f"UPDATE {target} AS t SET {end} = as_of, {current} = FALSE WHERE t.{current} AND {test};\n"
+            f"UPDATE {target} AS t SET {end} = {INSTANT}, {current} = FALSE WHERE t.{current} AND {test};\n"
             "SET closed = closed + @@row_count;"
         )
 
@@ -38,7 +39,7 @@ def keeping(request: PublishRequest, target: str, judged: str) -> Sequence[str]:
 
     # Never before a version that is there: clocks may differ.
     statements = [
-        f"SET as_of = GREATEST(@as_of, COALESCE((SELECT MAX(GREATEST({begin}, COALESCE({end}, {begin}))) "
+        f"SET {INSTANT} = GREATEST(@as_of, COALESCE((SELECT MAX(GREATEST({begin}, COALESCE({end}, {begin}))) "
         f"FROM {target}), @as_of));",
         closing(having("IS NULL")),
         "SET updated = closed;",
@@ -52,7 +53,7 @@ def keeping(request: PublishRequest, target: str, judged: str) -> Sequence[str]:
         *statements,
         "SET deleted = closed - updated;",
         f"SET unchanged = {unchanged};",
-        f"INSERT INTO {target} ({listed}, {begin}, {end}, {current}) SELECT {listed}, as_of, NULL, TRUE "
+        f"INSERT INTO {target} ({listed}, {begin}, {end}, {current}) SELECT {listed}, {INSTANT}, NULL, TRUE "
         f"FROM {judged} WHERE {resolution.VERDICT} IS NULL;",
         "SET loaded = @@row_count;",
     ]

@@ -14,6 +14,9 @@ from ingestion.warehouses.bigquery.names import Names
 
 _MARK = "INGESTION-REFUSAL"
 _REFUSAL = re.compile(rf"{_MARK}(\{{.*?\}}){_MARK}", re.DOTALL)
+INSTANT = "_ingestion_as_of"
+"""When the versions of a history begin; no column can be called so and hide it."""
+
 _NUMBERS = (
     *("staged", "rows_before", "rows_after", "loaded", "quarantined", "deduplicated", "filtered"),
     *("deleted", "updated", "closed", "unchanged"),
@@ -22,7 +25,7 @@ _NUMBERS = (
 
 def variables() -> str:
     """The declaration of the numbers that scripts count."""
-    return f"DECLARE {', '.join(_NUMBERS)} INT64 DEFAULT 0;\nDECLARE as_of TIMESTAMP;\n"
+    return f"DECLARE {', '.join(_NUMBERS)} INT64 DEFAULT 0;\nDECLARE {INSTANT} TIMESTAMP;\n"
 
 
 def transaction(names: Names, statements: Sequence[str]) -> str:

@@ -83,7 +83,10 @@ class BigQueryWarehouse:
             rejects = rejects_table(request.execution_id, request.target)
             rows = staging_table(request.execution_id, request.target)
             load_table(session, bucket, names, rejects, REJECT_SCHEMA, request.execution_id, request.rejects)
-            return load_table(session, bucket, names, rows, request.schema, request.execution_id, request.files)
+            staged = load_table(session, bucket, names, rows, request.schema, request.execution_id, request.files)
+            # Nobody needs the objects now; what fails later keeps its staging for a retry, and they would stay.
+            bucket.remove(request.execution_id)
+            return staged
 
     def audit(self, execution_id: str, target: TargetTable, specs: Sequence[CheckSpec]) -> Sequence[CheckResult]:
         """Run the checks on the staging table."""

@@ -93,9 +93,10 @@ def test_a_repeated_stage_adopts_its_load_job(bigquery: Place, bigquery_server: 
     ]
     assert len(jobs) == 2
     assert {job.labels["ingestion_execution"] for job in jobs} == {"e1"}
-    bigquery.warehouse.discard("e1", bigquery.target)
     left = [item.name for item in bigquery_server.gcs.client.list_blobs("staging") if "/e1/" in item.name]
     assert left == []
+    bigquery.warehouse.discard("e1", bigquery.target)
+    assert not list(bigquery_server.client.list_tables(bigquery.target.dataset))
 
 
 def test_the_layout_is_the_table_s_and_columns_grow(

@@ -101,7 +101,7 @@ def test_no_local_token_for_an_external_issuer(tmp_path: Path) -> None:
     ("variable", "value", "message"),
     [
         ("INGESTION_PORT", "70000", "INGESTION_PORT: input should be less than or equal to 65535, not '70000'"),
-        ("INGESTION_WAREHOUSE", "oracle", "INGESTION_WAREHOUSE: 'oracle' is not one of 'duckdb'"),
+        ("INGESTION_WAREHOUSE", "oracle", "INGESTION_WAREHOUSE: 'oracle' is not one of 'duckdb', 'bigquery'"),
         (
             "INGESTION_SYNC_LIMIT_SECONDS",
             "-1",

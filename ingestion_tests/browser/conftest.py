@@ -43,8 +43,8 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """An empty page. An error in one of its scripts or in a GraphQL answer fails the test."""
     opened = browser.new_page(viewport={"width": 1400, "height": 1000})
-    opened.set_default_timeout(30_000)
-    expect.set_options(timeout=30_000)
+    opened.set_default_timeout(90_000)
+    expect.set_options(timeout=90_000)
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.on("response", lambda response: errors.extend(graphql_errors(response)))

@@ -68,7 +68,8 @@ FAILURES: Mapping[str, tuple[type[IngestionError], Mapping[str, Any], RowsConnec
         SchemaMismatch,
         BASE,
         RowsConnector(
-            table_schema(id="INTEGER", name="INTEGER", updated="INTEGER"), {"": [{"id": 1, "name": 1, "updated": 3}]}
+            table_schema(id="STRING", name="STRING", updated="INTEGER"),
+            {"": [{"id": "one", "name": "x", "updated": 3}]},
         ),
     ),
     "a target that is not empty": (

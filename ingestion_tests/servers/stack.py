@@ -20,7 +20,7 @@ import pytest
 
 BASE_PATH = "/api/v1/ingestion"
 ADMIN = "admin@example.com"
-START_LIMIT_SECONDS = 90.0
+START_LIMIT_SECONDS = 200.0
 FINAL = ("SUCCESS", "FAILED")
 CHILDREN = ("launcher", "code-server", "daemon", "api")
 

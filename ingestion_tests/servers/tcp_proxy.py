@@ -83,13 +83,22 @@ class TcpProxy:
             for end in (client, server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._open += [client, server]
-            self._start(self._forward, client, server, False, None)
-            self._start(self._forward, server, client, True, self._limit())
+            ending = threading.Lock()
+            self._start(self._forward, client, server, ending, False, None)
+            self._start(self._forward, server, client, ending, True, self._limit())
 
     def _limit(self) -> int | None:
         return self.cut_after if self.cuts is None or self.connections <= self.cuts else None
 
-    def _forward(self, source: socket.socket, target: socket.socket, is_answer: bool, limit: int | None) -> None:
+    def _forward(
+        self,
+        source: socket.socket,
+        target: socket.socket,
+        ending: threading.Lock,
+        is_answer: bool,
+        limit: int | None,
+    ) -> None:
+        """One direction of a connection. The first of the two that ends takes `ending` and says how both end."""
         passed = 0
         with contextlib.suppress(OSError):  # Whichever side ends first, the other is ended too.
             while data := source.recv(_CHUNK if limit is None else max(min(_CHUNK, limit - passed), 1)):
@@ -103,6 +112,8 @@ class TcpProxy:
                     self.bytes_from_server += len(data)
                 if limit is not None and passed >= limit:
                     break
+        if not ending.acquire(blocking=False):
+            return
         reset = limit is not None and passed >= limit
         for end in (source, target):
             _reset(end) if reset else _shut(end)

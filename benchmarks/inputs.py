@@ -22,7 +22,8 @@ _XML = """
     || '</ship_date><committed_at>' || strftime(committed_at, '%Y-%m-%dT%H:%M:%S') || '</committed_at><comment>'
     || comment || '</comment></line>'"""
 _FIXED = """
-    lpad(CAST(order_key AS VARCHAR), 10, ' ') || lpad(CAST(part_key AS VARCHAR), 10, ' ') || lpad(CAST(quantity AS VARCHAR), 10, ' ')
+    lpad(CAST(order_key AS VARCHAR), 10, ' ') || lpad(CAST(part_key AS VARCHAR), 10, ' ')
+    || lpad(CAST(quantity AS VARCHAR), 10, ' ')
     || lpad(CAST(price AS VARCHAR), 12, ' ') || flag || ship_date || strftime(committed_at, '%Y-%m-%dT%H:%M:%S')
     || rpad(comment, 50, ' ')"""
 FIXED_FIELDS = [

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +244,21 @@ def test_a_cursor_is_set_by_hand_once_per_version(place: Place, tmp_path: Path) 
         warehouse.set_cursor("p", target, None, by="me", version=before.version)
     reset = warehouse.set_cursor("p", target, None, by="me", version=after.version)
     assert (reset.cursor, reset.previous_value) == (None, "1")
+
+
+def test_a_history_knows_unchanged_rows_of_every_type(place: Place, tmp_path: Path) -> None:
+    schema = table_schema(
+        id="INTEGER", n="NUMERIC", big="BIGNUMERIC", d="DATE", at="TIMESTAMP", local="DATETIME", t="TIME", j="JSON",
+        b="BYTES", f="FLOAT", s="STRING", yes="BOOLEAN",
+    )  # fmt: skip
+    full: dict[str, Any] = {
+        "id": 1, "n": Decimal("12.5"), "big": Decimal("0.000000000001"), "d": date(2026, 1, 2),
+        "at": datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "local": datetime(2026, 1, 2, 3, 4, 5, 6),
+        "t": time(23, 59, 59, 999999), "j": '{"b": [1, null], "a": "x"}', "b": b"\x00\xff", "f": 0.1, "s": "ä\n",
+        "yes": True,
+    }  # fmt: skip
+    empty = dict.fromkeys(full) | {"id": 2}
+    for number, loaded in ((1, 2), (2, 0)):
+        how: dict[str, Any] = {"key": ("id",), "target": place.target, "as_of": datetime(2026, 1, number, tzinfo=UTC)}
+        result = load(place.warehouse, tmp_path, f"e{number}", schema, [full, empty], WriteDisposition.SCD2, **how)
+        assert (result.loaded, result.deduplicated) == (loaded, 2 - loaded)

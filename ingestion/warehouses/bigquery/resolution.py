@@ -100,12 +100,27 @@ def _compared(request: PublishRequest, target: str, there: TableSchema | None) -
         cases += f"WHEN later.latest > r.{name} THEN '{PRESENT}' "
     if request.disposition is WriteDisposition.SCD2:
         current = quoted((request.history or HistoryColumns()).is_current)
+        values = ", ".join(f"t.{quoted(field.name)} AS v{index}" for index, field in enumerate(request.schema.fields))
+        equal = " AND ".join(_same_value(field, index) for index, field in enumerate(request.schema.fields))
         joins += (
-            f" LEFT JOIN (SELECT DISTINCT {listed}, {whole_row(request.schema, 't')} AS whole FROM {target} AS t "
-            f"WHERE t.{current}) AS now ON {same('now')} AND now.whole = {whole_row(request.schema, 'r')}"
+            f" LEFT JOIN (SELECT {listed}, TRUE AS there, {values} FROM {target} AS t WHERE t.{current}) AS now "
+            f"ON {same('now')} AND {equal}"
         )
-        cases += f"WHEN now.whole IS NOT NULL THEN '{PRESENT}' "
+        cases += f"WHEN now.there THEN '{PRESENT}' "
     return joins, cases
+
+
+def _same_value(field: SchemaField, index: int) -> str:
+    """SQL that is true where the staged row `r` and the version `now` have the same value in a column.
+
+    By value where GoogleSQL has an equality: the same number may be written in two ways.
+    """
+    staged, there = f"r.{quoted(field.name)}", f"now.v{index}"
+    if field.mode is FieldMode.REPEATED or field.type in _NO_KEY:
+        return f"TO_JSON_STRING({staged}) = TO_JSON_STRING({there})"
+    if field.type is FieldType.FLOAT:
+        return f"TO_JSON_STRING({staged} + 0.0) = TO_JSON_STRING({there} + 0.0)"
+    return f"{staged} IS NOT DISTINCT FROM {there}"
 
 
 def _not_present(request: PublishRequest, rows: str, target: str, there: TableSchema, deleted: str | None) -> str:

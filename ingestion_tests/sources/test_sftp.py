@@ -45,7 +45,7 @@ def rows_of(result: Extraction, folder: Path) -> list[dict[str, Any]]:
     ("name", "data", "params"),
     [
         ("rows.csv", CSV, {}),
-        ("rows.csv.gz", gzip.compress(CSV), {}),
+        ("rows.csv.gz", gzip.compress(CSV, mtime=0), {}),
         ("rows.json", json.dumps(ROWS).encode(), {}),
         ("rows.xml", b"<rows><row><id>1</id><name>a</name></row><row><id>2</id><name>b</name></row></rows>", {}),
         ("rows.txt", CSV.replace(b",", b"|"), {"field_delimiter": "|", "skip_header_rows": 1}),

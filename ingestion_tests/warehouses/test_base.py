@@ -246,7 +246,13 @@ def test_a_cursor_is_set_by_hand_once_per_version(place: Place, tmp_path: Path) 
     assert (reset.cursor, reset.previous_value) == (None, "1")
 
 
-def test_a_history_knows_unchanged_rows_of_every_type(place: Place, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("disposition", "more"),
+    [(WriteDisposition.SCD2, {"key": ("id",)}), (APPEND, {"skip_present": True})],
+)
+def test_unchanged_rows_are_known_by_values_of_every_type(
+    place: Place, tmp_path: Path, disposition: WriteDisposition, more: Mapping[str, Any]
+) -> None:
     schema = table_schema(
         id="INTEGER", n="NUMERIC", big="BIGNUMERIC", d="DATE", at="TIMESTAMP", local="DATETIME", t="TIME", j="JSON",
         b="BYTES", f="FLOAT", s="STRING", yes="BOOLEAN",
@@ -259,6 +265,6 @@ def test_a_history_knows_unchanged_rows_of_every_type(place: Place, tmp_path: Pa
     }  # fmt: skip
     empty = dict.fromkeys(full) | {"id": 2}
     for number, loaded in ((1, 2), (2, 0)):
-        how: dict[str, Any] = {"key": ("id",), "target": place.target, "as_of": datetime(2026, 1, number, tzinfo=UTC)}
-        result = load(place.warehouse, tmp_path, f"e{number}", schema, [full, empty], WriteDisposition.SCD2, **how)
+        how: dict[str, Any] = {**more, "target": place.target, "as_of": datetime(2026, 1, number, tzinfo=UTC)}
+        result = load(place.warehouse, tmp_path, f"e{number}", schema, [full, empty], disposition, **how)
         assert (result.loaded, result.deduplicated) == (loaded, 2 - loaded)

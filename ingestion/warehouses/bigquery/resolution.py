@@ -125,12 +125,11 @@ def _same_value(field: SchemaField, index: int) -> str:
 
 def _not_present(request: PublishRequest, rows: str, target: str, there: TableSchema, deleted: str | None) -> str:
     """Mark staged rows that the target has already, as many copies as it has (a multiset difference)."""
-    common = [name for name in request.schema.names if there.get(name) is not None]
+    common = [field for field in request.schema.fields if there.get(field.name) is not None]
     otherwise = f"IF({deleted}, '{DELETED}', NULL)" if deleted else "NULL"
     if not common:
         return f"SELECT r.*, CAST({otherwise} AS STRING) AS {VERDICT} FROM {rows} AS r"
-    staged_row = f"TO_JSON_STRING(STRUCT({_named(common, 'r.')}))"
-    present_row = f"TO_JSON_STRING(STRUCT({_named(common, 't.')}))"
+    staged_row, present_row = _comparable_row(common, "r."), _comparable_row(common, "t.")
     return (
         f"SELECT r.* EXCEPT (_ingestion_row, _ingestion_copy), "
         f"IF(r._ingestion_copy <= COALESCE(p.copies, 0), '{PRESENT}', {otherwise}) AS {VERDICT} FROM ("
@@ -138,6 +137,17 @@ def _not_present(request: PublishRequest, rows: str, target: str, there: TableSc
         f"FROM {rows} AS r) AS r LEFT JOIN (SELECT {present_row} AS present, COUNT(*) AS copies FROM {target} AS t "
         f"WHERE {_bound(request, there)} GROUP BY present) AS p ON p.present = r._ingestion_row"
     )
+
+
+def _comparable_row(fields: Sequence[SchemaField], prefix: str) -> str:
+    """SQL for a text that equal rows of two tables share: each value by itself, decimals in one width."""
+
+    def value(field: SchemaField) -> str:
+        column = prefix + quoted(field.name)
+        is_decimal = field.type in (FieldType.NUMERIC, FieldType.BIGNUMERIC) and field.mode is not FieldMode.REPEATED
+        return f"CAST(CAST({column} AS BIGNUMERIC) AS STRING)" if is_decimal else column
+
+    return f"TO_JSON_STRING([{', '.join(f'TO_JSON_STRING({value(field)})' for field in fields)}])"
 
 
 def _bound(request: PublishRequest, there: TableSchema) -> str:

@@ -6,6 +6,7 @@ So a type that is told always fits, and nothing has to be read again.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -26,6 +27,7 @@ from ingestion.formats.types import literal
 from ingestion.model.schema import FieldType, SchemaField
 
 _SAMPLE_ROWS = 5_000
+_COLUMNS_AT_ONCE = 64  # Planning takes the square of the number of expressions.
 _EXACT_DIGITS = 15  # Every decimal of so many digits survives the way through a double.
 
 
@@ -51,20 +53,38 @@ def remaining(
     columns: Mapping[str, tuple[str, frozenset[Candidate]]],
     formats: Formats,
     tick: Tick = lambda: None,
+    rows: int | None = None,
 ) -> dict[str, tuple[bool, frozenset[Candidate]]]:
     """For each column id: whether it has a value at all, and the candidates that all its values fit.
 
-    `columns` maps the id to the SQL of its text and the candidates still possible.
+    `columns` maps the id to the SQL of its text and the candidates still possible. `rows` is the number of rows of
+    the file, if known: a file that is no larger than the sample is tested once.
     """
     if not columns:
         return {}
     sample = f"(SELECT * FROM read_parquet({literal(str(path))}) LIMIT {_SAMPLE_ROWS})"
     left = _surviving(connection, sample, columns, formats, tick)
+    if rows is not None and rows <= _SAMPLE_ROWS:
+        return left
     narrowed = {column: (columns[column][0], left[column][1]) for column in columns}
     return _surviving(connection, f"read_parquet({literal(str(path))})", narrowed, formats, tick)
 
 
 def _surviving(
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    columns: Mapping[str, tuple[str, frozenset[Candidate]]],
+    formats: Formats,
+    tick: Tick,
+) -> dict[str, tuple[bool, frozenset[Candidate]]]:
+    left: dict[str, tuple[bool, frozenset[Candidate]]] = {}
+    given = iter(columns.items())
+    while part := dict(itertools.islice(given, _COLUMNS_AT_ONCE)):
+        left |= _surviving_of(connection, source, part, formats, tick)
+    return left
+
+
+def _surviving_of(
     connection: duckdb.DuckDBPyConnection,
     source: str,
     columns: Mapping[str, tuple[str, frozenset[Candidate]]],

@@ -43,7 +43,9 @@ def learn(
             continue
         text = quoted(column.id) if raw.encoding is Encoding.TOKEN else _present_text(raw, column.id, reading)
         asked[column.id] = (text, column.candidates)
-    for column_id, (has_values, left) in remaining(connection, raw.path, asked, reading.formats, tick).items():
+    for column_id, (has_values, left) in remaining(
+        connection, raw.path, asked, reading.formats, tick, raw.rows
+    ).items():
         open_columns[column_id].candidates = left
         open_columns[column_id].has_values |= has_values
 

@@ -133,7 +133,7 @@ def load_table(
     shape = schema.model_dump_json()
     uris: list[str] = []
     for attempt in range(_ATTEMPTS if files else 0):
-        job = job_id(f"load_{folder}", execution_id, shape, *content, str(attempt))
+        job = job_id(f"load_{folder}", execution_id, names.table(table), shape, *content, str(attempt))
         earlier = _job(session, job)
         if earlier is not None:
             if _is_intact(session, names, table, earlier):

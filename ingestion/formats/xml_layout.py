@@ -60,19 +60,25 @@ def _is_wrapper(element: Element) -> bool:
     return any(len(child) for child in element)
 
 
-def _partial_root(head: bytes, encoding: str | None) -> Element | None:
+def pull_parser(**how: Any) -> Any:
+    """An lxml.etree.XMLPullParser that fetches and expands nothing and keeps libxml2's limits; `how` is the rest."""
     from lxml import etree
 
-    parser = etree.XMLPullParser(
-        events=("start",),
-        encoding=encoding,
+    return etree.XMLPullParser(
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
         huge_tree=False,
         remove_comments=True,
         remove_pis=True,
+        **how,
     )
+
+
+def _partial_root(head: bytes, encoding: str | None) -> Element | None:
+    from lxml import etree
+
+    parser = pull_parser(events=("start",), encoding=encoding)
     with contextlib.suppress(etree.XMLSyntaxError):  # The reading itself tells it, with the number of the record.
         parser.feed(head)
     first = next(iter(parser.read_events()), None)

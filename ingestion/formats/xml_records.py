@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ingestion.errors import ParseFailed, PartialFile, TooLarge
-from ingestion.formats.xml_layout import NOTHING, Element, Layout, require_layout, tag_matches
+from ingestion.formats.xml_layout import NOTHING, Element, Layout, pull_parser, require_layout, tag_matches
 
 TEXT_KEY = "_text"
 """The member that holds an element's own text when it has other members."""
@@ -75,17 +75,7 @@ class _Reading:
 
         self._syntax_error = etree.XMLSyntaxError
         local = layout.record_tag.rpartition(":")[2]
-        self._parser = etree.XMLPullParser(
-            events=("end",),
-            tag=f"{{*}}{local}",
-            encoding=encoding,
-            resolve_entities=False,
-            no_network=True,
-            load_dtd=False,
-            huge_tree=False,
-            remove_comments=True,
-            remove_pis=True,
-        )
+        self._parser = pull_parser(events=("end",), tag=f"{{*}}{local}", encoding=encoding)
         self._layout = layout
         self._name = name
         self._others: dict[str, int] = {}

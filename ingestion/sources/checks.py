@@ -54,6 +54,11 @@ class Checks:
             self.outcomes.append({"name": name, "passed": False, "message": error.message})
             raise
 
+    def tick(self) -> None:
+        """Raises TimedOut when the test has to be over."""
+        if time.monotonic() > self.started + self.timeout_seconds:
+            raise TimedOut(f"The source did not answer within the {self.timeout_seconds:g} s of the test")
+
     def report(self, measured: Mapping[str, Any], error: ExecutionFailure | None = None) -> ConnectionReport:
         """What was found; with the error that ended the test, if any."""
         failed = [check["name"] for check in self.outcomes if not check["passed"]]
@@ -75,7 +80,8 @@ def reach_host(checks: Checks, host: str, port: int) -> None:
 
 
 def reach_tls(checks: Checks, host: str, port: int, context: ssl.SSLContext) -> None:
-    """The sub-check `tls`: a handshake with the server's certificate verified by `context`."""
+    """The sub-check `tls`: a handshake with the server's certificate verified as `context` says."""
+    verdict = "not checked" if context.verify_mode is ssl.CERT_NONE else "trusted"
 
     def handshake() -> str:
         try:
@@ -86,10 +92,12 @@ def reach_tls(checks: Checks, host: str, port: int, context: ssl.SSLContext) -> 
                 return secure.version() or "TLS"
         except TimeoutError as error:
             raise TimedOut(f"{host}:{port} did not finish the TLS handshake in time") from error
+        except ssl.SSLCertVerificationError as error:
+            raise TlsFailed(f"The certificate of {host} is not trusted: {error.verify_message}") from error
         except OSError as error:
             raise TlsFailed(f"No TLS connection to {host}:{port}: {error}") from error
 
-    checks.run("tls", handshake, lambda version: f"{version}, the certificate is trusted")
+    checks.run("tls", handshake, lambda version: f"{version}, the certificate is {verdict}")
 
 
 def resolved(host: str, port: int) -> str:

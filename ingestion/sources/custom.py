@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -22,6 +21,7 @@ from ingestion.model.extraction import CustomExtraction, FileExtraction
 from ingestion.model.problems import join_problems, problems_of
 from ingestion.model.schema import TableSchema
 from ingestion.sources.base import ConnectionReport, ConnectorContext, Extraction, ExtractionRequest, ObjectDescription
+from ingestion.sources.checks import Checks
 from ingestion.sources.cursors import greatest
 from ingestion.sources.custom_batches import Batches
 
@@ -38,32 +38,22 @@ class InstalledConnector:
 
     def check(self, timeout_seconds: float) -> ConnectionReport:
         """Find the connector, hold the config against its model, and let it test itself."""
-        started = time.monotonic()
-        checks: list[dict[str, Any]] = []
+        checks = Checks(timeout_seconds)
         attempts: list[tuple[str, Callable[[], str]]] = [
             ("connector", lambda: f"'{self._connection.connector}' is {_name_of(self._class)}"),
             ("config", self._config_message),
             ("read", lambda: self._opened.check(timeout_seconds)),
         ]
-        failure = None
-        for name, attempt in attempts:
-            try:
-                with self._reported():
+        try:
+            for name, attempt in attempts:
+                # Other errors become ours inside the step, so that it is noted as the one that failed.
+                with checks.step(name), self._reported():
                     message = attempt()
-            except ExecutionFailure as error:
-                failure, message = error, error.message
-            checks.append({"name": name, "passed": failure is None, "message": message})
-            if failure is not None:
-                break
-        results: dict[str, Any] = {
-            "permissions": [] if failure else ["read"],
-            "missing_permissions": ["read"] if failure and failure.code == "PERMISSION_DENIED" else [],
-            "checks": checks,
-        }
-        if failure is not None:
-            results |= {"error_code": failure.code, "reason": failure.message}
-        measured: dict[str, Any] = {"latency_ms": round((time.monotonic() - started) * 1000)}
-        return ConnectionReport(failure is None, measured, results)
+                checks.note(name, message)
+            checks.proven.add("read")
+        except ExecutionFailure as error:
+            return checks.report({}, error)
+        return checks.report({})
 
     def describe(self, object_name: str, sample_rows_wanted: int) -> ObjectDescription:
         """The schema as far as the first rows tell it."""
